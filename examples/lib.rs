@@ -1,0 +1,1 @@
+//! Programs a user copies from, one file each; this library holds nothing.

@@ -1,0 +1,1 @@
+//! The model, analysis and terminal program behind `nexus-inspect`.

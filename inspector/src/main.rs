@@ -1,0 +1,3 @@
+//! `nexus-inspect`: attach to a running nexus runtime.
+
+fn main() {}

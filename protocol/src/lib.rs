@@ -1,0 +1,22 @@
+//! What a nexus runtime records, and how it travels.
+//!
+//! This crate is the one place that says what an event is. The runtime packs [`event::Event`]s into its ring with
+//! [`record`], the endpoint puts them on a socket, the inspector reads them back, and traces hold them: all with the
+//! types below.
+//!
+//! It knows no clock, no thread and no I/O beyond `Read` and `Write`, and has no unsafe code.
+
+#![forbid(unsafe_code)]
+
+pub mod board;
+pub mod clock;
+pub mod event;
+pub mod frame;
+pub mod ids;
+pub mod limits;
+pub mod readiness;
+pub mod record;
+
+pub use event::{Event, Record};
+pub use ids::{RuntimeId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
+pub use readiness::{Direction, Interest, Readiness};

@@ -1,0 +1,1 @@
+//! End-to-end tests: helpers that drive the real programs from outside.
