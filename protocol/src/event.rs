@@ -303,17 +303,29 @@ impl Cause {
     /// The word on the screen and in traces.
     #[must_use]
     pub fn name(self) -> &'static str {
+        Self::NAMES[usize::from(self.code())]
+    }
+
+    /// The words of all causes, by code; no cause has code zero.
+    pub const NAMES: [&'static str; 11] = [
+        "none", "io", "timer", "join", "task", "self", "yield", "spawn", "thread", "outside",
+        "shutdown",
+    ];
+
+    /// The code in records and in a task's row.
+    #[must_use]
+    pub const fn code(self) -> u8 {
         match self {
-            Self::Io { .. } => "io",
-            Self::Timer { .. } => "timer",
-            Self::Join { .. } => "join",
-            Self::Task { .. } => "task",
-            Self::SelfWake => "self",
-            Self::Yield => "yield",
-            Self::Spawn => "spawn",
-            Self::Thread { .. } => "thread",
-            Self::Outside => "outside",
-            Self::Shutdown => "shutdown",
+            Self::Io { .. } => 1,
+            Self::Timer { .. } => 2,
+            Self::Join { .. } => 3,
+            Self::Task { .. } => 4,
+            Self::SelfWake => 5,
+            Self::Yield => 6,
+            Self::Spawn => 7,
+            Self::Thread { .. } => 8,
+            Self::Outside => 9,
+            Self::Shutdown => 10,
         }
     }
 }

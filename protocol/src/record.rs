@@ -230,21 +230,18 @@ pub(crate) fn address_from_words(family: u8, port: u16, x: u64, y: u64) -> Optio
 
 #[inline]
 fn pack_wake(seq: Seq, task: TaskId, cause: Cause, outcome: WakeOutcome) -> Packed {
-    let (code, direction, d, y) = match cause {
+    let (direction, d, y) = match cause {
         Cause::Io { token, direction, event } => {
-            (1, direction as u8, distance(seq, event), token.pack())
+            (direction as u8, distance(seq, event), token.pack())
         }
-        Cause::Timer { timer, fired } => (2, 0, distance(seq, fired), timer.0),
-        Cause::Join { task } => (3, 0, 0, task.0),
-        Cause::Task { task } => (4, 0, 0, task.0),
-        Cause::SelfWake => (5, 0, 0, 0),
-        Cause::Yield => (6, 0, 0, 0),
-        Cause::Spawn => (7, 0, 0, 0),
-        Cause::Thread { thread, woken } => (8, 0, thread, woken.0),
-        Cause::Outside => (9, 0, 0, 0),
-        Cause::Shutdown => (10, 0, 0, 0),
+        Cause::Timer { timer, fired } => (0, distance(seq, fired), timer.0),
+        Cause::Join { task } | Cause::Task { task } => (0, 0, task.0),
+        Cause::Thread { thread, woken } => (0, thread, woken.0),
+        Cause::SelfWake | Cause::Yield | Cause::Spawn | Cause::Outside | Cause::Shutdown => {
+            (0, 0, 0)
+        }
     };
-    Packed { head: head(kind::WAKE, code, outcome.code(), direction, d), x: task.0, y }
+    Packed { head: head(kind::WAKE, cause.code(), outcome.code(), direction, d), x: task.0, y }
 }
 
 fn unpack_cause(fields: &Fields, clock: &ClockMap) -> Option<Cause> {
