@@ -1,1 +1,5 @@
 //! The model, analysis and terminal program behind `nexus-inspect`.
+
+#![forbid(unsafe_code)]
+
+pub mod model;
