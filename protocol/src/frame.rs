@@ -6,6 +6,7 @@
 use crate::board::Snapshot;
 use crate::event::Record;
 use crate::ids::{RuntimeId, Seq, Stamp, StringId};
+use std::fmt;
 
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u16 = 1;
@@ -68,6 +69,18 @@ pub enum Goodbye {
         /// The version the server speaks.
         server: u16,
     },
+}
+
+impl fmt::Display for Goodbye {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finished => f.write_str("everything asked for has been sent"),
+            Self::ProcessEnding => f.write_str("the process is ending"),
+            Self::ProtocolError(text) => write!(f, "it did not understand us: {text}"),
+            Self::Busy => f.write_str("it has too many clients already"),
+            Self::Version { server } => write!(f, "it speaks version {server} of the protocol"),
+        }
+    }
 }
 
 /// Frames from the observed process.

@@ -1,8 +1,8 @@
 //! What a nexus runtime records, and how it travels.
 //!
 //! This crate is the one place that says what an event is. The runtime packs [`event::Event`]s into its ring with
-//! [`record`], the endpoint puts them on a socket, the inspector reads them back, and traces hold them: all with the
-//! types below.
+//! [`record`], the endpoint puts them on a socket ([`encode`], [`session::Server`]), the inspector reads them back
+//! ([`decode`], [`session::Client`]), and traces hold them ([`trace`]): all with the types below. SPEC.md states every byte.
 //!
 //! It knows no clock, no thread and no I/O beyond `Read` and `Write`, and has no unsafe code.
 
@@ -10,12 +10,19 @@
 
 pub mod board;
 pub mod clock;
+mod context;
+pub mod decode;
+pub mod encode;
 pub mod event;
 pub mod frame;
 pub mod ids;
 pub mod limits;
 pub mod readiness;
 pub mod record;
+pub mod session;
+pub mod strings;
+pub mod trace;
+mod varint;
 
 pub use event::{Event, Record};
 pub use ids::{RuntimeId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};

@@ -17,3 +17,32 @@ pub const MAX_ROWS: usize = 2048;
 
 /// Runtimes in a hello.
 pub const MAX_RUNTIMES: usize = 64;
+
+/// Rows of either kind in a whole snapshot, however many frames it takes. A board larger than that is sent up to here.
+pub const MAX_SNAPSHOT_ROWS: usize = 1 << 18;
+
+/// Bytes a single record may take in a batch of events. The largest one today takes fewer than 64.
+pub const MAX_RECORD: usize = 255;
+
+/// `text`, cut to at most [`MAX_STRING`] bytes at a character boundary.
+#[must_use]
+pub fn cut(text: &str) -> &str {
+    let mut end = text.len().min(MAX_STRING);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        let long = format!("a{}", "ß".repeat(MAX_STRING));
+        assert_eq!(cut(&long).len(), MAX_STRING - 1);
+        assert!(long.starts_with(cut(&long)));
+        assert_eq!(cut("short"), "short");
+    }
+}
