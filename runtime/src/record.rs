@@ -188,3 +188,9 @@ impl Recorder {
         None
     }
 }
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { enabled: true, ring_records: 1 << 17, board_rows: 8192, name: String::new() }
+    }
+}

@@ -1,0 +1,128 @@
+//! What can be chosen about a runtime before it is built.
+
+use crate::record;
+use crate::runtime::Runtime;
+use std::io;
+
+/// Configures and builds a [`Runtime`].
+///
+/// # Examples
+///
+/// ```
+/// let runtime = nexus_runtime::Builder::new().name("gateway").event_capacity(512).build()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder {
+    pub(crate) event_capacity: usize,
+    pub(crate) initial_slots: u32,
+    pub(crate) max_slots: u32,
+    pub(crate) polls_per_turn: u32,
+    pub(crate) record: record::Options,
+    pub(crate) endpoint: crate::endpoint::Options,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Builder {
+    /// The defaults, as each method states them.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            event_capacity: 1024,
+            initial_slots: 64,
+            max_slots: nexus_protocol::TokenId::RESERVED_SLOT,
+            polls_per_turn: 64,
+            record: record::Options::default(),
+            endpoint: crate::endpoint::Options::default(),
+        }
+    }
+
+    /// The runtime's name, as the inspector shows it and finds it. Default: none.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.record.name = name.into();
+        self
+    }
+
+    /// How many kernel events one turn takes in at most. Default: 1,024; at least 1.
+    #[must_use]
+    pub fn event_capacity(mut self, events: usize) -> Self {
+        self.event_capacity = events.max(1);
+        self
+    }
+
+    /// Slots for tokens from the start; more are added as needed. Default: 64; zero is fine.
+    #[must_use]
+    pub fn initial_slots(mut self, slots: u32) -> Self {
+        self.initial_slots = slots;
+        self
+    }
+
+    /// The most slots there may be. Registering a source beyond it is an error. Default: no limit but the format's, a
+    /// little under 2³².
+    #[must_use]
+    pub fn max_slots(mut self, slots: u32) -> Self {
+        self.max_slots = slots.min(nexus_protocol::TokenId::RESERVED_SLOT);
+        self
+    }
+
+    /// How many tasks are polled before the loop looks at the kernel and at other threads' wakes again. Default: 64; at
+    /// least 1.
+    #[must_use]
+    pub fn polls_per_turn(mut self, polls: u32) -> Self {
+        self.polls_per_turn = polls.max(1);
+        self
+    }
+
+    /// Whether to record. Default: yes, unless the environment has `NEXUS_RECORDER=off`. Without it the inspector sees
+    /// that there is a runtime, and nothing more.
+    #[must_use]
+    pub fn recorder(mut self, on: bool) -> Self {
+        self.record.enabled = on;
+        self
+    }
+
+    /// How many records of 32 bytes the ring holds; rounded up to a power of two. Default: 131,072, which is 4 MiB.
+    #[must_use]
+    pub fn ring_records(mut self, records: usize) -> Self {
+        self.record.ring_records = records;
+        self
+    }
+
+    /// How many tokens, and how many tasks, have a row on the board at most. Default: 8,192 of each, which is 4 MiB if
+    /// all are in use; memory is taken as rows are needed. Tokens and tasks beyond it run as usual, and are counted.
+    #[must_use]
+    pub fn board_rows(mut self, rows: usize) -> Self {
+        self.record.board_rows = rows;
+        self
+    }
+
+    /// Whether inspectors may attach to the process. Default: yes, unless the environment has `NEXUS_INSPECT=off`. The
+    /// first runtime of a process whose builder says yes starts the endpoint for all.
+    #[must_use]
+    pub fn endpoint(mut self, on: bool) -> Self {
+        self.endpoint.enabled = on;
+        self
+    }
+
+    /// The CPUs that the endpoint's thread may run on. Default: all that the process may.
+    #[must_use]
+    pub fn endpoint_cpus(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
+        self.endpoint.cpus = Some(cpus.into_iter().collect());
+        self
+    }
+
+    /// Builds the runtime. It belongs to this thread.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses the descriptors it needs: an epoll instance, an eventfd and a timerfd.
+    pub fn build(self) -> io::Result<Runtime> {
+        Runtime::build(&self)
+    }
+}

@@ -1,0 +1,390 @@
+//! The I/O driver: asks the kernel what is ready, keeps it per token, and fires the wakers of those who wait.
+//!
+//! Knows tokens, directions and wakers, and nothing of tasks. All registrations are edge-triggered; what the kernel has
+//! said stays in the token's readiness until an operation consumes it.
+
+use super::slots::{Released, Slots, Waiter};
+use super::token::{Token, TokenError};
+use crate::builder::Builder;
+use crate::record::Recorder;
+use crate::runtime::Core;
+use crate::task::wake_contained;
+use mio::event::{Event, Source};
+use nexus_protocol::event::{
+    Cause, RefusalReason, SourceKind, TransitionReason, TurnMode, WaitFor, WaitOutcome,
+};
+use nexus_protocol::{Direction, Interest, Readiness, Seq, TokenId};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::panic::Location;
+use std::task::Waker;
+
+/// The wake-up of other threads.
+const WAKER: mio::Token = mio::Token(usize::MAX);
+/// The timer descriptor.
+pub(crate) const TIMER: mio::Token =
+    mio::Token(TokenId { slot: TokenId::RESERVED_SLOT, generation: 0 }.pack() as usize);
+
+/// See the [module](self).
+pub(crate) struct Driver {
+    poll: RefCell<mio::Poll>,
+    registry: mio::Registry,
+    events: RefCell<mio::Events>,
+    slots: RefCell<Slots>,
+    /// Waiters on their way out of a slot; kept for its capacity.
+    fired: RefCell<Vec<(Direction, Waiter)>>,
+    last_wait: Cell<u64>,
+}
+
+/// How long the driver may wait for the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timeout {
+    /// Not at all.
+    Look,
+    /// Until something happens.
+    Park,
+}
+
+/// What a turn has brought besides wakes.
+pub(crate) struct Turn {
+    /// The earliest timer has reached its deadline.
+    pub(crate) timers_due: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(builder: &Builder) -> io::Result<(Self, mio::Waker)> {
+        let poll = mio::Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(&registry, WAKER)?;
+        let driver = Self {
+            poll: RefCell::new(poll),
+            registry,
+            events: RefCell::new(mio::Events::with_capacity(builder.event_capacity)),
+            slots: RefCell::new(Slots::new(builder.initial_slots, builder.max_slots)),
+            fired: RefCell::default(),
+            last_wait: Cell::new(0),
+        };
+        Ok((driver, waker))
+    }
+
+    /// Where sources of the runtime's own are registered.
+    pub(crate) fn registry(&self) -> &mio::Registry {
+        &self.registry
+    }
+
+    pub(crate) fn capacity(&self) -> u32 {
+        self.slots.borrow().capacity()
+    }
+
+    /// One turn: asks the kernel and fires the wakers of everyone who waited for what it says.
+    pub(crate) fn poll(&self, recorder: &Recorder, timeout: Timeout) -> io::Result<Turn> {
+        let mut events = self.events.borrow_mut();
+        let (mode, limit) = match timeout {
+            Timeout::Look => (TurnMode::Look, Some(std::time::Duration::ZERO)),
+            Timeout::Park => (TurnMode::Park, None),
+        };
+        recorder.turn_begin(mode);
+        let polled = loop {
+            match self.poll.borrow_mut().poll(&mut events, limit) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                polled => break polled,
+            }
+        };
+        let own = |event: &Event| event.token() == WAKER || event.token() == TIMER;
+        let foreign = events.iter().filter(|event| !own(event)).count();
+        recorder.turn_end(u32::try_from(foreign).unwrap_or(u32::MAX));
+        polled?;
+        let mut timers_due = false;
+        for event in events.iter() {
+            if own(event) {
+                timers_due |= event.token() == TIMER;
+            } else {
+                self.deliver(
+                    recorder,
+                    TokenId::unpack(event.token().0 as u64),
+                    readiness_of(event),
+                );
+            }
+        }
+        Ok(Turn { timers_due })
+    }
+
+    /// Records what the kernel says of a token and wakes who waited for it.
+    fn deliver(&self, recorder: &Recorder, token: TokenId, reported: Readiness) {
+        let mut slots = self.slots.borrow_mut();
+        let Ok(slot) = slots.get_mut(token) else {
+            recorder.stale_event(token, slots.generation(token.slot), reported);
+            return;
+        };
+        let before = slot.readiness;
+        slot.readiness |= reported;
+        let after = slot.readiness;
+        let mut fired = self.fired.borrow_mut();
+        for direction in Direction::BOTH {
+            if reported.is_ready(direction) {
+                fired.extend(slot.take_waiters(direction).map(|waiter| (direction, waiter)));
+            }
+        }
+        drop(slots);
+        let wakers = u32::try_from(fired.len()).unwrap_or(u32::MAX);
+        let event = recorder.transition(token, before, after, TransitionReason::Event, wakers);
+        // A waker may be foreign code that comes back here, so nothing is borrowed while it runs.
+        let mut waiters = std::mem::take(&mut *fired);
+        drop(fired);
+        for (direction, waiter) in waiters.drain(..) {
+            fire(recorder, token, direction, waiter, event);
+        }
+        *self.fired.borrow_mut() = waiters;
+    }
+
+    /// A new key for a wait.
+    pub(crate) fn next_wait(&self) -> u64 {
+        self.last_wait.set(self.last_wait.get() + 1);
+        self.last_wait.get()
+    }
+}
+
+/// The wait is over: wakes the one who waited.
+fn fire(
+    recorder: &Recorder,
+    token: TokenId,
+    direction: Direction,
+    waiter: Waiter,
+    event: Option<Seq>,
+) {
+    recorder.wait_end(waiter.wait, WaitFor::Token(token, direction), WaitOutcome::Done);
+    recorder.with_cause(Cause::Io { token, direction, event }, || wake_contained(waiter.waker));
+}
+
+fn readiness_of(event: &Event) -> Readiness {
+    let mut readiness = Readiness::EMPTY;
+    for (bit, set) in [
+        (Readiness::READABLE, event.is_readable()),
+        (Readiness::WRITABLE, event.is_writable()),
+        (Readiness::READ_CLOSED, event.is_read_closed()),
+        (Readiness::WRITE_CLOSED, event.is_write_closed()),
+        (Readiness::ERROR, event.is_error()),
+        (Readiness::PRIORITY, event.is_priority()),
+    ] {
+        if set {
+            readiness |= bit;
+        }
+    }
+    readiness
+}
+
+fn mio_interest(interest: Interest) -> io::Result<mio::Interest> {
+    [
+        (Interest::READABLE, mio::Interest::READABLE),
+        (Interest::WRITABLE, mio::Interest::WRITABLE),
+        (Interest::PRIORITY, mio::Interest::PRIORITY),
+    ]
+    .into_iter()
+    .filter(|&(own, _)| interest.contains(own))
+    .map(|(_, theirs)| theirs)
+    .reduce(|all, one| all | one)
+    .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the interest in a source is empty"))
+}
+
+fn errno(result: &io::Result<()>) -> u32 {
+    match result {
+        Ok(()) => 0,
+        Err(error) => error.raw_os_error().map_or(u32::MAX, |code| code.unsigned_abs()),
+    }
+}
+
+/// What there is to say of a source when it is registered.
+#[derive(Clone, Copy)]
+pub(crate) struct Description {
+    pub(crate) kind: SourceKind,
+    pub(crate) fd: i32,
+    pub(crate) location: &'static Location<'static>,
+}
+
+/// Tokens: what handles and I/O types ask for. In the core, since all of it is recorded.
+impl Core {
+    /// Claims a slot and registers the source. On failure the slot is free again.
+    pub(crate) fn register(
+        &self,
+        source: &mut (impl Source + ?Sized),
+        interest: Interest,
+        description: Description,
+    ) -> io::Result<Token> {
+        let mio_interest = mio_interest(interest)?;
+        let (id, grown) = self.driver.slots.borrow_mut().claim().map_err(io::Error::other)?;
+        if grown {
+            self.recorder.freelist_grown(self.driver.capacity());
+        }
+        let Description { kind, fd, location } = description;
+        self.recorder.token_claimed(id, kind, fd, location);
+        let registered =
+            self.driver.registry.register(source, mio::Token(id.pack() as usize), mio_interest);
+        self.recorder.token_registered(id, Interest::EMPTY, interest, errno(&registered));
+        let token = Token { runtime: self.id, id };
+        match registered {
+            Ok(()) => {
+                if let Ok(slot) = self.driver.slots.borrow_mut().get_mut(id) {
+                    slot.interest = interest;
+                }
+                Ok(token)
+            }
+            Err(error) => {
+                self.give_back(token, 0).expect("the token was claimed above");
+                Err(error)
+            }
+        }
+    }
+
+    /// Changes what a token is registered for.
+    pub(crate) fn reregister(
+        &self,
+        token: Token,
+        source: &mut (impl Source + ?Sized),
+        interest: Interest,
+    ) -> io::Result<()> {
+        let before = self.with_slot(token, |slot| slot.interest)?;
+        let mio_interest = mio_interest(interest)?;
+        let registered = self.driver.registry.reregister(
+            source,
+            mio::Token(token.id.pack() as usize),
+            mio_interest,
+        );
+        let after = if registered.is_ok() { interest } else { before };
+        self.recorder.token_registered(token.id, before, after, errno(&registered));
+        self.with_slot(token, |slot| slot.interest = after)?;
+        registered
+    }
+
+    /// Deregisters a source and releases its token. The slot is free afterwards even if the kernel refuses; its error
+    /// comes back all the same.
+    pub(crate) fn deregister(
+        &self,
+        token: Token,
+        source: &mut (impl Source + ?Sized),
+    ) -> io::Result<()> {
+        // First make sure that the token is live: a stale one must not take the source of another from the kernel.
+        if let Err(error) = self.with_slot(token, |_| ()) {
+            self.recorder.release_refused(token.id, error.reason);
+            return Err(error.into());
+        }
+        let deregistered = self.driver.registry.deregister(source);
+        self.give_back(token, errno(&deregistered))?;
+        deregistered
+    }
+
+    fn give_back(&self, token: Token, errno: u32) -> Result<(), TokenError> {
+        let released = self.driver.slots.borrow_mut().release(token.id);
+        let Released { readiness, waiters } =
+            released.map_err(|reason| TokenError { token: token.id, reason })?;
+        if !readiness.is_empty() {
+            self.recorder.transition(
+                token.id,
+                readiness,
+                Readiness::EMPTY,
+                TransitionReason::Reset,
+                0,
+            );
+        }
+        for (direction, waiter) in waiters {
+            self.recorder.wait_end(
+                waiter.wait,
+                WaitFor::Token(token.id, direction),
+                WaitOutcome::Dropped,
+            );
+        }
+        self.recorder.token_released(token.id, errno);
+        Ok(())
+    }
+
+    /// Calls `body` with the slot of a live token.
+    fn with_slot<R>(
+        &self,
+        token: Token,
+        body: impl FnOnce(&mut super::slots::Slot) -> R,
+    ) -> Result<R, TokenError> {
+        let refuse = |reason| TokenError { token: token.id, reason };
+        if token.runtime != self.id {
+            return Err(refuse(RefusalReason::Foreign));
+        }
+        self.driver.slots.borrow_mut().get_mut(token.id).map(body).map_err(refuse)
+    }
+
+    pub(crate) fn readiness(&self, token: Token) -> Result<Readiness, TokenError> {
+        self.with_slot(token, |slot| slot.readiness)
+    }
+
+    pub(crate) fn interest(&self, token: Token) -> Result<Interest, TokenError> {
+        self.with_slot(token, |slot| slot.interest)
+    }
+
+    /// Takes readiness away: an operation found nothing left in this direction, or its owner says so.
+    pub(crate) fn consume(&self, token: Token, direction: Direction) -> Result<(), TokenError> {
+        let gone = match direction {
+            Direction::Readable => Readiness::READABLE | Readiness::PRIORITY,
+            Direction::Writable => Readiness::WRITABLE,
+        };
+        let (before, after) = self.with_slot(token, |slot| {
+            let before = slot.readiness;
+            slot.readiness = before.without(gone);
+            (before, slot.readiness)
+        })?;
+        if before != after {
+            self.recorder.transition(token.id, before, after, TransitionReason::Consumed, 0);
+        }
+        Ok(())
+    }
+
+    /// Sets the one waker that a direction of a token has for the raw handle.
+    pub(crate) fn set_waker(
+        &self,
+        token: Token,
+        direction: Direction,
+        waker: Waker,
+    ) -> Result<(), TokenError> {
+        self.with_slot(token, |_| ())?;
+        let target = WaitFor::Token(token.id, direction);
+        let wait = self.recorder.wait_begin(target);
+        let replaced =
+            self.with_slot(token, |slot| slot.set_raw(direction, Waiter { waker, wait }))?;
+        if let Some(replaced) = replaced {
+            self.recorder.wait_end(replaced.wait, target, WaitOutcome::Dropped);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the wait with this key wakes `waker` when the direction becomes ready.
+    pub(crate) fn wait(
+        &self,
+        token: Token,
+        direction: Direction,
+        key: u64,
+        waker: &Waker,
+    ) -> Result<(), TokenError> {
+        let waits = self.with_slot(token, |slot| match slot.keyed(direction, key) {
+            Some(waiter) => {
+                waiter.waker.clone_from(waker);
+                true
+            }
+            None => false,
+        })?;
+        if !waits {
+            let wait = self.recorder.wait_begin(WaitFor::Token(token.id, direction));
+            let waiter = Waiter { waker: waker.clone(), wait };
+            self.with_slot(token, |slot| slot.add_keyed(direction, key, waiter))?;
+        }
+        Ok(())
+    }
+
+    /// Ends a wait whose future is dropped, or has what it wanted.
+    pub(crate) fn end_wait(
+        &self,
+        token: Token,
+        direction: Direction,
+        key: u64,
+        outcome: WaitOutcome,
+    ) {
+        if let Ok(Some(waiter)) = self.with_slot(token, |slot| slot.remove_keyed(direction, key)) {
+            self.recorder.wait_end(waiter.wait, WaitFor::Token(token.id, direction), outcome);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Tasks: spawning, yielding, and what happens between a wake and a poll.
+//!
+//! # The proof
+//!
+//! A task is one allocation: a [`Header`] that is the same for all, and behind it the *stage*: the future, then its
+//! result, then nothing. One packed word ([`state`]) says whether the task is queued, whether it has ended, and how many
+//! references there are.
+//!
+//! **References** keep the allocation alive. They are held by
+//! - the registry, one for each task that has not ended (for a root future, by `block_on`);
+//! - each waker;
+//! - the `JoinHandle`.
+//!
+//! **Queue entries** (in the run queue or in the inbox) are not references. An entry exists only while the `QUEUED` bit
+//! is on, and whoever turns it on makes the one entry there is. As long as the task has not ended, the registry's
+//! reference keeps the entry's target alive. When it ends with the bit on, [`State::complete`](state::State::complete)
+//! hands the registry's reference over to the entry, and whoever takes the entry out of its queue gives it back. If the
+//! entry could not be made because the inbox was closed meanwhile, the waker that failed to make it gives it back.
+//! Without the bit, the registry's reference is given back at once. Loom checks these three cases (see `state` and
+//! `inbox`).
+//!
+//! **Who may touch what.** `state`, `link` and `remote` are atomics, for any thread with a reference. `vtable` and
+//! `shared` never change. `local` and the stage are touched by the runtime thread only:
+//! - polls, cancelling and ending happen in the loop or in the runtime's drop, which are on its thread, since a
+//!   `Runtime` is not `Send`;
+//! - a `JoinHandle` is not `Send` either;
+//! - wakers touch `local` only after [`context::with_shared`] has found that this thread is inside that runtime.
+//!
+//! **Freeing** may happen on any thread, wherever the last waker is dropped. By then the stage holds nothing that is
+//! bound to the runtime thread: the last reference can only go after the registry's, which goes after the future was
+//! dropped, and after the handle's, which drops the result; without a handle, the ending task drops its result itself.
+//! What else is freed with the cell (`shared`, a left-over waker in `local`, plain numbers) may be dropped anywhere.
+//!
+//! A handle that is leaked with `mem::forget` leaks its reference with it, so that the cell is never freed.
+
+pub(crate) mod cell;
+pub(crate) mod join;
+pub(crate) mod registry;
+pub(crate) mod state;
+pub(crate) mod waker;
+
+pub(crate) use cell::{Entry, Header};
+pub use join::{JoinError, JoinHandle};
+pub use nexus_protocol::TaskId;
+
+use crate::context;
+use crate::runtime::Core;
+use cell::TaskRef;
+use nexus_protocol::event::{Cause, PollResult, TaskOutcome, WaitOutcome};
+use state::Complete;
+use std::future::{Pending, pending, poll_fn};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::task::{Poll, Waker};
+
+/// Spawns a future as a task of the current runtime.
+///
+/// The task runs as soon as the loop gets to it, also if the handle is dropped.
+///
+/// # Panics
+///
+/// Outside of `Runtime::block_on`.
+///
+/// # Examples
+///
+/// ```
+/// let runtime = nexus_runtime::Runtime::new()?;
+/// let sum = runtime.block_on(async {
+///     let one = nexus_runtime::spawn(async { 1 });
+///     let two = nexus_runtime::spawn(async { 2 });
+///     one.await.unwrap() + two.await.unwrap()
+/// });
+/// assert_eq!(sum, 3);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    let location = Location::caller();
+    context::with(|core| spawn_on(core, future, location, None))
+}
+
+/// Gives a task properties before it is spawned.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Builder<'a> {
+    name: Option<&'a str>,
+}
+
+impl<'a> Builder<'a> {
+    /// A builder of tasks without a name.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The name under which the inspector shows the task. Names are kept for the life of the process, in a table of
+    /// limited size: name a task after what it does, not after the one connection it serves.
+    #[must_use]
+    pub fn name(mut self, name: &'a str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// Spawns the task, see [`spawn`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of `Runtime::block_on`.
+    #[track_caller]
+    pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        let location = Location::caller();
+        context::with(|core| spawn_on(core, future, location, self.name))
+    }
+}
+
+/// Lets all other ready tasks run once before this one goes on.
+///
+/// The recorder knows such a wake for what it is, and never calls the poll that ends in it spurious.
+pub async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context::with_cause(Cause::Yield, || cx.waker().wake_by_ref());
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Spawns a task on this runtime.
+pub(crate) fn spawn_on<F>(
+    core: &Core,
+    future: F,
+    location: &'static Location<'static>,
+    name: Option<&str>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    let id = core.next_task_id();
+    let probe = core.recorder.task_spawned(id, location, name);
+    let task = TaskRef::new(future, id, probe, core.shared.clone());
+    let handle = JoinHandle::new(task.clone());
+    let entry = task.entry();
+    core.tasks.borrow_mut().add(task);
+    if core.is_closing() {
+        // SAFETY: new, in the registry, and not being polled.
+        unsafe { end(core, entry, JoinError::runtime_dropped(), TaskOutcome::Dropped) };
+    } else {
+        core.recorder.with_cause(Cause::Spawn, || handle.waker().wake());
+    }
+    handle
+}
+
+/// Takes an entry of the run queue and polls its task.
+pub(crate) fn run(core: &Core, entry: Entry) {
+    let Some(entry) = entry.dequeue() else { return };
+    // SAFETY: the task has not ended, so the registry holds a reference.
+    let header = unsafe { entry.header() };
+    let local = &header.local;
+    note_redundant(core, header);
+    if local.aborted.get() {
+        // SAFETY: runtime thread; the task is not being polled, since the loop is here.
+        unsafe { end(core, entry, JoinError::aborted(), TaskOutcome::Aborted) };
+        return;
+    }
+    core.recorder.poll_start(&local.probe);
+    // SAFETY: runtime thread; taken from the queue, so not ended; no poll nests.
+    let result = unsafe { entry.poll() };
+    core.recorder.poll_end(&local.probe, result);
+    match result {
+        PollResult::Pending => {}
+        PollResult::Ready => finish(core, header, TaskOutcome::Completed),
+        PollResult::Panicked => finish(core, header, TaskOutcome::Panicked),
+    }
+}
+
+fn note_redundant(core: &Core, header: &Header) {
+    let redundant = header.remote.take_redundant();
+    if redundant > 0 {
+        core.recorder.redundant_remote(&header.local.probe, redundant);
+    }
+}
+
+/// Moves a task that another thread has woken to the run queue.
+pub(crate) fn take_in(core: &Core, entry: Entry) {
+    // SAFETY: just taken from the inbox, and still marked as queued.
+    let header = unsafe { entry.header() };
+    let (woken, thread) = header.remote.noted();
+    core.recorder.wake_remote(&header.local.probe, thread, woken);
+    core.queue.borrow_mut().push_back(entry);
+}
+
+/// Ends a task that is not being polled.
+///
+/// # Safety
+///
+/// Runtime thread; the task has not ended and is not being polled.
+unsafe fn end(core: &Core, entry: Entry, error: JoinError, outcome: TaskOutcome) {
+    // SAFETY: by the caller's word.
+    unsafe { entry.cancel(error) };
+    // SAFETY: the task has not ended, so the registry holds a reference.
+    finish(core, unsafe { entry.header() }, outcome);
+}
+
+/// The future is gone and its result is in the cell: tell whoever waits, and let go.
+fn finish(core: &Core, header: &Header, outcome: TaskOutcome) {
+    let local = &header.local;
+    let task = core.tasks.borrow_mut().remove(local.key.get());
+    core.recorder.task_finished(&local.probe, outcome);
+    let completed = task.header().state.complete();
+    if local.detached.get() {
+        task.discard_result();
+    }
+    let joiner = local.joiner.borrow_mut().take();
+    if let Some(joiner) = joiner {
+        joiner.end_wait(header, WaitOutcome::Done);
+        core.recorder.with_cause(Cause::Join { task: local.id }, || wake_contained(joiner.waker));
+    }
+    match completed {
+        Complete::Release => drop(task),
+        // The entry in the queue owns the reference from now on.
+        Complete::HandedOver => std::mem::forget(task),
+    }
+}
+
+/// Fires a waker that may be foreign code. A panic in it stops here: the hook has reported it, and the loop goes on.
+pub(crate) fn wake_contained(waker: Waker) {
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        tracing::error!(target: "nexus::runtime", "a waker panicked");
+    }
+}
+
+/// Ends all tasks, as the runtime is dropped.
+pub(crate) fn end_all(core: &Core) {
+    loop {
+        let any = core.tasks.borrow().any();
+        let Some(entry) = any else { break };
+        // SAFETY: runtime thread, outside of `block_on`, so nothing is being polled.
+        unsafe { end(core, entry, JoinError::runtime_dropped(), TaskOutcome::Dropped) };
+    }
+    // What is still queued has ended: each entry gives its inherited reference back.
+    for node in core.shared.inbox.close() {
+        release_ended(Entry(node));
+    }
+    loop {
+        let entry = core.queue.borrow_mut().pop_front();
+        let Some(entry) = entry else { break };
+        release_ended(entry);
+    }
+}
+
+fn release_ended(entry: Entry) {
+    let taken = entry.dequeue();
+    debug_assert!(taken.is_none(), "all tasks have ended");
+}
+
+/// The task of a root future: a cell without a future, since that lives on the stack of `block_on`.
+pub(crate) struct Root {
+    task: TaskRef,
+}
+
+impl Root {
+    pub(crate) fn new(core: &Core, location: &'static Location<'static>) -> Self {
+        let id = core.next_task_id();
+        let probe = core.recorder.task_spawned(id, location, Some("root"));
+        let task = TaskRef::new::<Pending<()>>(pending(), id, probe, core.shared.clone());
+        let root = Self { task };
+        core.recorder.with_cause(Cause::Spawn, || root.waker().wake());
+        root
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        self.task.waker()
+    }
+
+    /// Whether this entry of the run queue is the root's.
+    pub(crate) fn is(&self, entry: Entry) -> bool {
+        self.task.entry() == entry
+    }
+
+    /// Polls the root future through `poll`, as an entry of the run queue asks for it.
+    pub(crate) fn run<T>(
+        &self,
+        core: &Core,
+        entry: Entry,
+        poll: impl FnOnce() -> Poll<T>,
+    ) -> Poll<T> {
+        let dequeued = entry.dequeue();
+        debug_assert!(dequeued.is_some(), "a root is queued only while block_on runs");
+        let header = self.task.header();
+        note_redundant(core, header);
+        core.recorder.poll_start(&header.local.probe);
+        let polled = catch_unwind(AssertUnwindSafe(poll));
+        let result = match &polled {
+            Ok(Poll::Pending) => PollResult::Pending,
+            Ok(Poll::Ready(_)) => PollResult::Ready,
+            Err(_) => PollResult::Panicked,
+        };
+        core.recorder.poll_end(&header.local.probe, result);
+        polled.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Drop for Root {
+    /// `block_on` returns, or unwinds.
+    fn drop(&mut self) {
+        let header = self.task.header();
+        let outcome =
+            if std::thread::panicking() { TaskOutcome::Panicked } else { TaskOutcome::Completed };
+        context::with_shared(&header.shared, |core| {
+            core.recorder.task_finished(&header.local.probe, outcome)
+        });
+        if header.state.complete() == Complete::HandedOver {
+            // The entry that is still in a queue gets a reference of its own; ours goes with the field.
+            std::mem::forget(self.task.clone());
+        }
+    }
+}

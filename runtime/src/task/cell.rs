@@ -1,0 +1,349 @@
+//! The allocation of a task: a header that is the same for all, and behind it the future or what has become of it.
+//!
+//! Everything here that is unsafe rests on the rules in the documentation of [`task`](crate::task).
+
+use crate::context;
+use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::record::{TaskProbe, WaitProbe};
+use crate::scheduler::Shared;
+use crate::scheduler::inbox::Linked;
+use crate::task::join::JoinError;
+use crate::task::state::{Dequeue, State};
+use crate::task::waker;
+use nexus_protocol::event::{PollResult, WaitFor, WaitOutcome};
+use nexus_protocol::{Stamp, TaskId};
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// The part of a task that does not depend on its future.
+pub(crate) struct Header {
+    pub(super) state: State,
+    vtable: &'static Vtable,
+    pub(super) shared: Arc<Shared>,
+    pub(super) remote: RemoteWake,
+    link: AtomicPtr<Header>,
+    /// Runtime thread only.
+    pub(super) local: Local,
+}
+
+/// Notes of other threads about their wakes.
+pub(super) struct RemoteWake {
+    /// When, and on which thread: written by whoever has turned `QUEUED` on, before the task goes into the inbox.
+    woken: AtomicU64,
+    thread: AtomicU32,
+    /// Wakes that found the task queued, since the last poll.
+    redundant: AtomicU32,
+}
+
+impl RemoteWake {
+    pub(super) fn note(&self, woken: Stamp, thread: u32) {
+        // Relaxed: the push into the inbox publishes both.
+        self.woken.store(woken.0, Ordering::Relaxed);
+        self.thread.store(thread, Ordering::Relaxed);
+    }
+
+    pub(super) fn noted(&self) -> (Stamp, u32) {
+        (Stamp(self.woken.load(Ordering::Relaxed)), self.thread.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn count_redundant(&self) {
+        self.redundant.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Redundant wakes since the last call.
+    pub(super) fn take_redundant(&self) -> u32 {
+        if self.redundant.load(Ordering::Relaxed) == 0 {
+            0
+        } else {
+            self.redundant.swap(0, Ordering::Relaxed)
+        }
+    }
+}
+
+/// The part of a header that only the runtime thread touches.
+pub(super) struct Local {
+    pub(super) id: TaskId,
+    /// Its place in the registry.
+    pub(super) key: Cell<usize>,
+    /// Its handle has asked for its end.
+    pub(super) aborted: Cell<bool>,
+    /// Its handle is gone: nobody will take the result.
+    pub(super) detached: Cell<bool>,
+    /// Who waits for its end.
+    pub(super) joiner: RefCell<Option<Joiner>>,
+    pub(super) probe: TaskProbe,
+}
+
+/// The one who waits for a task's end: its handle, in the poll of another task.
+pub(super) struct Joiner {
+    pub(super) waker: Waker,
+    /// None if the handle was polled from outside the task's runtime.
+    pub(super) wait: Option<WaitProbe>,
+}
+
+impl Joiner {
+    /// Records the end of the wait for the task with this header.
+    pub(super) fn end_wait(&self, header: &Header, outcome: WaitOutcome) {
+        if let Some(wait) = self.wait {
+            context::with_shared(&header.shared, |core| {
+                core.recorder.wait_end(wait, WaitFor::Task(header.local.id), outcome);
+            });
+        }
+    }
+}
+
+impl Linked for Header {
+    fn link(&self) -> &AtomicPtr<Self> {
+        &self.link
+    }
+}
+
+struct Vtable {
+    poll: unsafe fn(NonNull<Header>) -> PollResult,
+    cancel: unsafe fn(NonNull<Header>, JoinError),
+    take: unsafe fn(NonNull<Header>, *mut ()),
+    discard: unsafe fn(NonNull<Header>),
+    free: unsafe fn(NonNull<Header>),
+}
+
+/// The header comes first, so that a pointer to it is a pointer to the cell.
+#[repr(C)]
+struct TaskCell<F: Future> {
+    header: Header,
+    stage: UnsafeCell<Stage<F>>,
+}
+
+enum Stage<F: Future> {
+    Running(F),
+    Finished(Result<F::Output, JoinError>),
+    Consumed,
+}
+
+/// A task in a queue. Not a reference: see [`task`](crate::task) for what keeps it allocated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entry(pub(crate) NonNull<Header>);
+
+/// One reference to a task, given back when dropped.
+pub(crate) struct TaskRef(pub(super) NonNull<Header>);
+
+impl TaskRef {
+    /// Allocates a task with one reference.
+    pub(super) fn new<F: Future>(
+        future: F,
+        id: TaskId,
+        probe: TaskProbe,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let header = Header {
+            state: State::new(1),
+            vtable: const {
+                &Vtable {
+                    poll: poll::<F>,
+                    cancel: cancel::<F>,
+                    take: take::<F>,
+                    discard: discard::<F>,
+                    free: free::<F>,
+                }
+            },
+            shared,
+            remote: RemoteWake {
+                woken: AtomicU64::new(0),
+                thread: AtomicU32::new(0),
+                redundant: AtomicU32::new(0),
+            },
+            link: AtomicPtr::new(ptr::null_mut()),
+            local: Local {
+                id,
+                key: Cell::new(usize::MAX),
+                aborted: Cell::new(false),
+                detached: Cell::new(false),
+                joiner: RefCell::new(None),
+                probe,
+            },
+        };
+        let cell = Box::new(TaskCell { header, stage: UnsafeCell::new(Stage::Running(future)) });
+        Self(NonNull::from(Box::leak(cell)).cast())
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        // SAFETY: a reference keeps the allocation alive, and headers are only ever shared.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(super) fn entry(&self) -> Entry {
+        Entry(self.0)
+    }
+
+    /// A waker of this task.
+    pub(super) fn waker(&self) -> Waker {
+        self.header().state.reference();
+        // SAFETY: the reference just taken is the waker's.
+        unsafe { waker::from_reference(self.0) }
+    }
+
+    /// The result of a task that has ended.
+    ///
+    /// # Safety
+    ///
+    /// `T` is the output of the task's future, and this is the runtime thread.
+    pub(super) unsafe fn take_result<T>(&self) -> Option<Result<T, JoinError>> {
+        if !self.header().state.is_complete() {
+            return None;
+        }
+        let mut result = None::<Result<T, JoinError>>;
+        // SAFETY: `take` writes an `Option<Result<T, JoinError>>`, by the caller's word on `T`; the task has ended, so
+        // nobody else touches its stage.
+        unsafe { (self.header().vtable.take)(self.0, (&raw mut result).cast()) };
+        result
+    }
+
+    /// Drops the result of a task that has ended, if it is still there. Runtime thread only.
+    pub(super) fn discard_result(&self) {
+        // SAFETY: the task has ended, so that nobody polls it; the handle that could take the result is the caller, or
+        // is gone.
+        unsafe { (self.header().vtable.discard)(self.0) };
+    }
+}
+
+impl Clone for TaskRef {
+    fn clone(&self) -> Self {
+        self.header().state.reference();
+        Self(self.0)
+    }
+}
+
+impl Drop for TaskRef {
+    fn drop(&mut self) {
+        // SAFETY: this is the reference that is given back, and it is not used afterwards.
+        unsafe { release(self.0) };
+    }
+}
+
+/// Gives a reference back and frees the task if it was the last one. Any thread.
+///
+/// # Safety
+///
+/// The caller owns a reference and does not use it again.
+pub(super) unsafe fn release(header: NonNull<Header>) {
+    // SAFETY: the caller's reference keeps the header alive until here.
+    let header_ref = unsafe { header.as_ref() };
+    if header_ref.state.release() {
+        let free = header_ref.vtable.free;
+        // SAFETY: that was the last reference.
+        unsafe { free(header) };
+    }
+}
+
+impl Entry {
+    /// The header of the task in the queue.
+    ///
+    /// # Safety
+    ///
+    /// The task is still in a queue, or the caller holds a reference.
+    pub(super) unsafe fn header<'a>(self) -> &'a Header {
+        // SAFETY: by the caller's word, something keeps the allocation alive.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Marks the task as taken from its queue. `None` if it had ended: the entry's reference has been given back.
+    pub(super) fn dequeue(self) -> Option<Self> {
+        // SAFETY: the entry was in a queue until now, so the registry's reference or the inherited one is there.
+        match unsafe { self.header() }.state.dequeue() {
+            Dequeue::Poll => Some(self),
+            Dequeue::Release => {
+                // SAFETY: the entry has inherited the registry's reference, and is gone now.
+                unsafe { release(self.0) };
+                None
+            }
+        }
+    }
+
+    /// Polls the future. After any answer but pending, the result is in the cell.
+    ///
+    /// # Safety
+    ///
+    /// Runtime thread; the task has not ended, is not being polled, and its registry reference is there.
+    pub(super) unsafe fn poll(self) -> PollResult {
+        // SAFETY: handed on to the caller.
+        unsafe { (self.header().vtable.poll)(self.0) }
+    }
+
+    /// Drops the future and leaves `error` as the result.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Entry::poll`].
+    pub(super) unsafe fn cancel(self, error: JoinError) {
+        // SAFETY: handed on to the caller.
+        unsafe { (self.header().vtable.cancel)(self.0, error) }
+    }
+}
+
+/// The stage of the task, exclusively.
+///
+/// # Safety
+///
+/// Runtime thread; nothing else uses the stage while the borrow lives; `F` is the task's future.
+unsafe fn stage<'a, F: Future>(header: NonNull<Header>) -> &'a mut Stage<F> {
+    // SAFETY: the header is the first field of a `TaskCell<F>`; exclusiveness is the caller's word.
+    unsafe { &mut *header.cast::<TaskCell<F>>().as_ref().stage.get() }
+}
+
+/// Replaces the stage. A panic in the drop of what was there stops here: the hook has reported it, and the loop goes on.
+fn replace<F: Future>(stage: &mut Stage<F>, next: Stage<F>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| *stage = Stage::Consumed));
+    // If the drop has panicked the assignment was made all the same.
+    *stage = next;
+}
+
+unsafe fn poll<F: Future>(header: NonNull<Header>) -> PollResult {
+    // SAFETY: only the poll uses the stage of a task that has not ended.
+    let stage = unsafe { stage::<F>(header) };
+    let Stage::Running(future) = stage else { unreachable!("a task that has ended is not polled") };
+    // SAFETY: the waker borrows the registry's reference for the time of the poll and never gives it back.
+    let waker = ManuallyDrop::new(unsafe { waker::from_reference(header) });
+    // SAFETY: the cell is never moved, and the future is dropped in place.
+    let future = unsafe { Pin::new_unchecked(future) };
+    let polled = catch_unwind(AssertUnwindSafe(|| future.poll(&mut Context::from_waker(&waker))));
+    match polled {
+        Ok(Poll::Pending) => PollResult::Pending,
+        Ok(Poll::Ready(output)) => {
+            replace(stage, Stage::Finished(Ok(output)));
+            PollResult::Ready
+        }
+        Err(panic) => {
+            replace(stage, Stage::Finished(Err(JoinError::panicked(panic))));
+            PollResult::Panicked
+        }
+    }
+}
+
+unsafe fn cancel<F: Future>(header: NonNull<Header>, error: JoinError) {
+    // SAFETY: the caller vouches that nobody polls the task.
+    replace(unsafe { stage::<F>(header) }, Stage::Finished(Err(error)));
+}
+
+unsafe fn take<F: Future>(header: NonNull<Header>, result: *mut ()) {
+    // SAFETY: the task has ended, so only its handle uses the stage.
+    let stage = unsafe { stage::<F>(header) };
+    if let Stage::Finished(finished) = std::mem::replace(stage, Stage::Consumed) {
+        // SAFETY: the caller passes an `Option<Result<F::Output, JoinError>>`.
+        unsafe { *result.cast::<Option<Result<F::Output, JoinError>>>() = Some(finished) };
+    }
+}
+
+unsafe fn discard<F: Future>(header: NonNull<Header>) {
+    // SAFETY: the task has ended, so only its handle, which is the caller or gone, uses the stage.
+    replace(unsafe { stage::<F>(header) }, Stage::Consumed);
+}
+
+unsafe fn free<F: Future>(header: NonNull<Header>) {
+    // SAFETY: made from a box of this type in `TaskRef::new`, and this was the last reference. The stage holds nothing
+    // that is bound to the runtime thread any more, see the module documentation of `task`.
+    drop(unsafe { Box::from_raw(header.cast::<TaskCell<F>>().as_ptr()) });
+}

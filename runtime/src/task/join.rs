@@ -1,0 +1,191 @@
+//! The handle of a spawned task, and what can become of a task but its output.
+
+use super::cell::{Joiner, TaskRef};
+use crate::context;
+use nexus_protocol::TaskId;
+use nexus_protocol::event::{Cause, Operation, OperationResult, Subject, WaitFor, WaitOutcome};
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+/// Waits for a spawned task and hands out its output.
+///
+/// Dropping the handle detaches the task: it runs on, and its output is dropped when it ends.
+pub struct JoinHandle<T> {
+    task: TaskRef,
+    output: PhantomData<T>,
+}
+
+impl<T> JoinHandle<T> {
+    /// The handle of a task whose future returns `T`.
+    pub(super) fn new(task: TaskRef) -> Self {
+        Self { task, output: PhantomData }
+    }
+
+    /// A waker of the task.
+    pub(super) fn waker(&self) -> Waker {
+        self.task.waker()
+    }
+
+    /// The task's number, as the inspector shows it.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.task.header().local.id
+    }
+
+    /// Whether the task has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.task.header().state.is_complete()
+    }
+
+    /// Ends the task: its future is dropped before its next poll, and the handle yields an error. A task that has ended
+    /// already keeps its output.
+    pub fn abort(&self) {
+        let local = &self.task.header().local;
+        if !self.is_finished() && !local.aborted.replace(true) {
+            context::with_cause(Cause::Shutdown, || self.waker().wake());
+        }
+    }
+
+    /// Ends the wait of whoever has polled this handle, if there is one.
+    fn end_wait(&self, outcome: WaitOutcome) {
+        if let Some(joiner) = self.task.header().local.joiner.borrow_mut().take() {
+            joiner.end_wait(self.task.header(), outcome);
+        }
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    /// # Panics
+    ///
+    /// When polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let header = self.task.header();
+        let local = &header.local;
+        let record = |result| {
+            context::with_shared(&header.shared, |core| {
+                core.recorder.operation(Operation::Join, Subject::Task(local.id), result);
+            });
+        };
+        if self.is_finished() {
+            // SAFETY: `T` is the output of the task's future since `spawn`, and a handle can't leave its thread.
+            let result = unsafe { self.task.take_result::<T>() };
+            record(OperationResult::Done(0));
+            return Poll::Ready(result.expect("a JoinHandle is not polled after it was ready"));
+        }
+        record(OperationResult::NotReady);
+        let mut joiner = local.joiner.borrow_mut();
+        match &mut *joiner {
+            Some(joiner) if joiner.waker.will_wake(cx.waker()) => {}
+            Some(joiner) => joiner.waker.clone_from(cx.waker()),
+            None => {
+                let wait = context::with_shared(&header.shared, |core| {
+                    core.recorder.wait_begin(WaitFor::Task(local.id))
+                });
+                *joiner = Some(Joiner { waker: cx.waker().clone(), wait });
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        self.end_wait(WaitOutcome::Dropped);
+        self.task.header().local.detached.set(true);
+        if self.is_finished() {
+            self.task.discard_result();
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("task", &self.id().0)
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}
+
+/// Why a task has no output.
+pub struct JoinError(Reason);
+
+enum Reason {
+    Panicked(Box<dyn Any + Send>),
+    Aborted,
+    RuntimeDropped,
+}
+
+impl JoinError {
+    pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Self {
+        Self(Reason::Panicked(payload))
+    }
+
+    pub(super) fn aborted() -> Self {
+        Self(Reason::Aborted)
+    }
+
+    pub(super) fn runtime_dropped() -> Self {
+        Self(Reason::RuntimeDropped)
+    }
+
+    /// Whether the task has panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self.0, Reason::Panicked(_))
+    }
+
+    /// Whether the task was ended from outside: by its handle, or with its runtime.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        !self.is_panic()
+    }
+
+    /// The panic's payload, to be passed on with [`std::panic::resume_unwind`].
+    ///
+    /// # Errors
+    ///
+    /// Gives the error back if the task has not panicked.
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
+        match self.0 {
+            Reason::Panicked(payload) => Ok(payload),
+            other => Err(Self(other)),
+        }
+    }
+
+    /// The text of the panic, if it has one.
+    fn message(&self) -> Option<&str> {
+        match &self.0 {
+            Reason::Panicked(payload) => payload
+                .downcast_ref::<&'static str>()
+                .copied()
+                .or_else(|| payload.downcast_ref::<String>().map(String::as_str)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0, self.message()) {
+            (Reason::Panicked(_), Some(message)) => write!(f, "the task panicked: {message}"),
+            (Reason::Panicked(_), None) => f.write_str("the task panicked"),
+            (Reason::Aborted, _) => f.write_str("the task was aborted"),
+            (Reason::RuntimeDropped, _) => f.write_str("the task's runtime was dropped"),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({self})")
+    }
+}
+
+impl std::error::Error for JoinError {}

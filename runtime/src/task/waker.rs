@@ -1,0 +1,91 @@
+//! Wakers of tasks: one reference each, usable from any thread and after the runtime's end.
+
+use super::cell::{Entry, Header, release};
+use super::state::Wake;
+use crate::context;
+use nexus_protocol::event::WakeOutcome;
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::task::{RawWaker, RawWakerVTable, Waker};
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+
+/// Makes a waker of a reference.
+///
+/// # Safety
+///
+/// The caller gives a reference away, or makes sure that the waker is neither dropped nor used beyond the life of one.
+pub(super) unsafe fn from_reference(header: NonNull<Header>) -> Waker {
+    // SAFETY: the functions of the table keep the contract of `RawWaker`: all are callable from any thread, and each
+    // waker owns one reference.
+    unsafe { Waker::new(header.as_ptr().cast_const().cast(), &VTABLE) }
+}
+
+fn header_of(data: *const ()) -> NonNull<Header> {
+    NonNull::new(data.cast::<Header>().cast_mut()).expect("a waker points at its task")
+}
+
+unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: the waker that is cloned holds a reference.
+    unsafe { header_of(data).as_ref() }.state.reference();
+    RawWaker::new(data, &VTABLE)
+}
+
+unsafe fn wake(data: *const ()) {
+    // SAFETY: the waker holds a reference until it is dropped in the next line.
+    unsafe { wake_by_ref(data) };
+    // SAFETY: waking by value gives the waker's reference back.
+    unsafe { drop_waker(data) };
+}
+
+unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: the waker's reference is given back, and the waker is gone.
+    unsafe { release(header_of(data)) };
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    let pointer = header_of(data);
+    // SAFETY: the waker holds a reference.
+    let header = unsafe { pointer.as_ref() };
+    let wake = header.state.wake();
+    let local = context::with_shared(&header.shared, |core| {
+        let outcome = match wake {
+            Wake::Enqueue => WakeOutcome::Queued,
+            Wake::Redundant => WakeOutcome::Redundant,
+            Wake::Dead => WakeOutcome::Dead,
+        };
+        core.recorder.wake(&header.local.probe, outcome);
+        if wake == Wake::Enqueue {
+            core.queue.borrow_mut().push_back(Entry(pointer));
+        }
+    });
+    if local.is_some() {
+        return;
+    }
+    match wake {
+        Wake::Enqueue => {
+            header.remote.note(header.shared.remote.now(), thread_id());
+            // SAFETY: `State::wake` has turned the bit on for us.
+            if !unsafe { header.shared.queue_remote(pointer) } {
+                // The runtime is gone. It has ended this task while it was marked as queued, so that the reference was
+                // handed over to the entry that could not be made.
+                // SAFETY: that reference is given back here, once.
+                unsafe { release(pointer) };
+            }
+        }
+        Wake::Redundant => header.remote.count_redundant(),
+        Wake::Dead => header.shared.remote.count_dead(),
+    }
+}
+
+/// The kernel's id of this thread.
+pub(crate) fn thread_id() -> u32 {
+    thread_local!(static ID: Cell<u32> = const { Cell::new(0) });
+    // A waker may be fired while the thread's locals are being destroyed; this one has no destructor, so it is there.
+    ID.with(|id| {
+        if id.get() == 0 {
+            id.set(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs());
+        }
+        id.get()
+    })
+}
