@@ -69,7 +69,7 @@ impl Slots {
         self.slots.len() as u32
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn live(&self) -> u32 {
         self.live
     }
@@ -250,8 +250,8 @@ mod tests {
         );
         let (next, _) = slots.claim().unwrap();
         assert_eq!(next.slot, token.slot);
-        assert!(slots.get(next).unwrap().readiness.is_empty());
-        assert!(slots.get(next).unwrap().interest.is_empty());
+        assert!(slots.get_mut(next).unwrap().readiness.is_empty());
+        assert!(slots.get_mut(next).unwrap().interest.is_empty());
     }
 
     #[test]
