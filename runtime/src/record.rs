@@ -1,196 +1,167 @@
 //! The recorder's probe points: all that executor, driver and timers know of recording.
 //!
 //! Each probe is one method, called at the moment its event happens. With recording switched off a probe is one
-//! predictable branch. Probes never wait, allocate (string interning at a call site's first use apart), lock or make a
-//! system call.
+//! predictable branch. Probes never wait, allocate, lock or make a system call, with these exceptions: a call site's
+//! or name's first use interns a string, a row of the board beyond those that were ever in use may need a new chunk.
+//!
+//! What a probe records goes to two places: a record to the [`ring`], and to the [`board`] what has changed of the
+//! token, the task and the totals that the record is about, exactly once. A row names the first record that it does not
+//! contain yet (`next_seq`), so that a reader can apply later ones to a copy by these rules:
+//!
+//! | record | the row of its task | the row of its token | totals |
+//! | --- | --- | --- | --- |
+//! | `Turn` | | | turns, parked if the mode is `Park` |
+//! | `TokenClaimed` | | a new row; owner is the task being polled | claims, live, high water |
+//! | `TokenRegistered` | | interest, unless it failed | |
+//! | `TokenAddress` | | the address | |
+//! | `TokenReleased` | | the row is free | releases, live, deregister failures |
+//! | `ReleaseRefused` | | | releases refused |
+//! | `Transition` | | readiness; since when read-closed; if the kernel said so: events, last active | events likewise |
+//! | `StaleEvent` | | stale (the row of the slot's owner now) | stale |
+//! | `TaskSpawned` | a new row, idle | | tasks spawned |
+//! | `TaskFinished` | the row is free | | tasks finished |
+//! | `Wake` | last cause; wakes or redundant by outcome; self-wakes; queued since, unless it is being polled | wakes, if it is the cause | wakes, redundant or dead by outcome; remote |
+//! | `PollStart` | polling since; polls; waited, since the wake that queued it | | polls |
+//! | `PollEnd` | queued if a wake during the poll did so, else idle; since; busy, longest; by verdict: spurious and wasted, unattributed | spurious, if its wake queued the poll | busy; by verdict likewise |
+//! | `Operation` | operations, progress | operations, bytes, by result; last active; owner is the task | operations, bytes |
+//! | `WaitBegin`, `WaitEnd` | waits, waiting for | waiters of the direction | |
+//! | `Timer` | | | timers, timers fired |
+//! | `FreelistGrown` | | | capacity; growths, unless there was none before |
+//!
+//! The verdict on a poll follows the table in [`verdict`]. Two counts have no records: wakes by other threads of a task
+//! that was queued already are added to the task's and the totals' redundant ones when the runtime thread learns of
+//! them, and wakes of finished tasks by other threads go to the totals directly.
+//!
+//! The clock is read at turns (once; twice around a sleep), at the start and end of a poll (once for both if one poll
+//! follows another without a record between), at a spawn, and at a wake of another task than the one being polled. All
+//! other records, wakes by the driver and by expired timers among them, share the stamp of the record before. Stamps
+//! never run backwards.
 
-use nexus_protocol::event::{
-    Cause, Operation, OperationResult, PollResult, RefusalReason, SourceKind, Subject, TaskOutcome,
-    TimerAction, TransitionReason, TurnMode, WaitFor, WaitOutcome, WakeOutcome,
-};
-use nexus_protocol::{Interest, Readiness, RuntimeId, Seq, Stamp, TaskId, TimerId, TokenId};
-use std::net::SocketAddr;
-use std::panic::Location;
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "executor and endpoint, which use it, are still being built"
+)]
+
+pub(crate) mod board;
+pub(crate) mod clock;
+mod probes;
+pub(crate) mod registry;
+pub(crate) mod ring;
+pub(crate) mod row;
+pub(crate) mod strings;
+mod tasks;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod tokens;
+mod verdict;
+mod writer;
+
+use self::board::Board;
+use self::clock::Clock;
+use self::registry::{Description, Observed, Recording, Registry};
+use self::ring::Ring;
+use self::writer::Writer;
+use nexus_protocol::event::Cause;
+use nexus_protocol::{RuntimeId, Stamp};
+use std::ffi::OsStr;
 use std::sync::Arc;
+
+pub(crate) use self::tasks::{TaskProbe, WaitProbe};
+
+/// Switches recording off for a whole process when it is `off`, whatever the builder says.
+const SWITCH: &str = "NEXUS_RECORDER";
 
 /// What the builder decides about recording.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     /// Whether to record at all.
     pub(crate) enabled: bool,
-    /// Records the ring holds; rounded up to a power of two.
+    /// Records the ring holds; rounded up to a power of two. A record takes 32 bytes.
     pub(crate) ring_records: usize,
-    /// Rows of either kind the board may grow to.
+    /// Rows of either kind the board may grow to. A token's takes 256 bytes, a task's 192.
     pub(crate) board_rows: usize,
     /// The runtime's name, or the empty string.
     pub(crate) name: String,
 }
 
+impl Default for Options {
+    /// Records on, 4 MiB of ring and up to 3.5 MiB of board.
+    fn default() -> Self {
+        Self { enabled: true, ring_records: 1 << 17, board_rows: 8192, name: String::new() }
+    }
+}
+
 /// The runtime thread's end of the recorder. Not `Sync`: all probes run on the runtime thread.
-pub(crate) struct Recorder {}
-
-/// The recorder's part in a task's allocation, touched by the runtime thread only.
-pub(crate) struct TaskProbe {}
-
-/// Which task a wait belongs to; kept by the waiter until the wait ends.
-#[derive(Clone, Copy)]
-pub(crate) struct WaitProbe {}
+pub(crate) struct Recorder {
+    observed: Arc<Observed>,
+    /// `None` if recording is off: the one branch of each probe.
+    live: Option<Box<Writer>>,
+}
 
 /// What other threads may ask of the recorder: the time at which they fired a waker, and somewhere to count.
-pub(crate) struct RemoteProbe {}
+pub(crate) struct RemoteProbe {
+    observed: Arc<Observed>,
+    clock: Clock,
+}
 
 impl RemoteProbe {
     /// The stamp of a wake that happens now, in ticks; [`Stamp::NEVER`] if recording is off.
     pub(crate) fn now(&self) -> Stamp {
-        Stamp::NEVER
+        if self.observed.recording.is_some() { self.clock.now() } else { Stamp::NEVER }
     }
 
     /// A waker of a finished task was fired from another thread.
-    pub(crate) fn count_dead(&self) {}
+    pub(crate) fn count_dead(&self) {
+        if let Some(recording) = &self.observed.recording {
+            recording.board.count_remote_dead();
+        }
+    }
 }
 
 impl Recorder {
     /// A recorder for the runtime that is built on this thread, made known to the endpoint.
-    pub(crate) fn new(_runtime: RuntimeId, _options: &Options) -> Self {
-        Self {}
+    pub(crate) fn new(runtime: RuntimeId, options: &Options) -> Self {
+        let clock = Clock::of_process();
+        clock.first_anchor();
+        let enabled = options.enabled && !is_off(std::env::var_os(SWITCH).as_deref());
+        let recording = enabled.then(|| Recording {
+            ring: Ring::new(options.ring_records),
+            board: Board::new(options.board_rows),
+        });
+        let observed = Registry::of_process().register(Description {
+            id: runtime,
+            name: options.name.clone(),
+            started: clock.now(),
+            recording,
+        });
+        let live = enabled.then(|| Box::new(Writer::new(Arc::clone(&observed), clock)));
+        Self { observed, live }
     }
 
     /// The part for other threads.
     pub(crate) fn remote(&self) -> Arc<RemoteProbe> {
-        Arc::new(RemoteProbe {})
+        Arc::new(RemoteProbe { observed: Arc::clone(&self.observed), clock: Clock::of_process() })
     }
-
-    /// `block_on` begins on this thread.
-    pub(crate) fn enter(&self) {}
-
-    /// `block_on` ends.
-    pub(crate) fn leave(&self) {}
-
-    /// The loop is about to ask the kernel for events.
-    pub(crate) fn turn_begin(&self, _mode: TurnMode) {}
-
-    /// The kernel has answered with `events` events for tokens. Records the turn.
-    pub(crate) fn turn_end(&self, _events: u32) {}
-
-    /// The run queue has this many tasks.
-    pub(crate) fn queued(&self, _tasks: usize) {}
 
     /// Runs `body` with all wakes in it attributed to `cause`.
-    pub(crate) fn with_cause<R>(&self, _cause: Cause, body: impl FnOnce() -> R) -> R {
-        body()
-    }
-
-    /// A token was claimed.
-    pub(crate) fn token_claimed(
-        &self,
-        _token: TokenId,
-        _kind: SourceKind,
-        _fd: i32,
-        _location: &'static Location<'static>,
-    ) {
-    }
-
-    /// A token's registration changed, or would not (`errno`).
-    pub(crate) fn token_registered(
-        &self,
-        _token: TokenId,
-        _before: Interest,
-        _after: Interest,
-        _errno: u32,
-    ) {
-    }
-
-    /// The addresses of a token became known.
-    pub(crate) fn token_addresses(
-        &self,
-        _token: TokenId,
-        _local: Option<SocketAddr>,
-        _peer: Option<SocketAddr>,
-    ) {
-    }
-
-    /// A token was released; `errno` says why the kernel would not deregister its source, zero if it did.
-    pub(crate) fn token_released(&self, _token: TokenId, _errno: u32) {}
-
-    /// A token was handed back that could not be released.
-    pub(crate) fn release_refused(&self, _token: TokenId, _reason: RefusalReason) {}
-
-    /// A token's readiness changed, or was reported again. Returns the record's number for the wakes it causes.
-    pub(crate) fn transition(
-        &self,
-        _token: TokenId,
-        _before: Readiness,
-        _after: Readiness,
-        _reason: TransitionReason,
-        _wakers: u32,
-    ) -> Option<Seq> {
-        None
-    }
-
-    /// The kernel reported an event for a registration that is gone.
-    pub(crate) fn stale_event(&self, _token: TokenId, _current: u32, _readiness: Readiness) {}
-
-    /// The slot table has grown to this capacity (also called once for its first capacity, if that is not zero).
-    pub(crate) fn freelist_grown(&self, _capacity: u32) {}
-
-    /// A task was spawned. Its first wake follows as a probe of its own.
-    pub(crate) fn task_spawned(
-        &self,
-        _task: TaskId,
-        _location: &'static Location<'static>,
-        _name: Option<&str>,
-    ) -> TaskProbe {
-        TaskProbe {}
-    }
-
-    /// A task ended. Its row is folded away.
-    pub(crate) fn task_finished(&self, _probe: &TaskProbe, _outcome: TaskOutcome) {}
-
-    /// A task's waker was fired on the runtime thread.
-    pub(crate) fn wake(&self, _probe: &TaskProbe, _outcome: WakeOutcome) {}
-
-    /// A task that another thread has woken was taken from the inbox.
-    pub(crate) fn wake_remote(&self, _probe: &TaskProbe, _thread: u32, _woken: Stamp) {}
-
-    /// Other threads fired a task's waker `count` more times while it was queued.
-    pub(crate) fn redundant_remote(&self, _probe: &TaskProbe, _count: u32) {}
-
-    /// A poll begins.
-    pub(crate) fn poll_start(&self, _probe: &TaskProbe) {}
-
-    /// A poll ends.
-    pub(crate) fn poll_end(&self, _probe: &TaskProbe, _result: PollResult) {}
-
-    /// A leaf future tried something, in the poll under way.
-    pub(crate) fn operation(
-        &self,
-        _operation: Operation,
-        _subject: Subject,
-        _result: OperationResult,
-    ) {
-    }
-
-    /// The task being polled goes to sleep on `target`.
-    pub(crate) fn wait_begin(&self, _target: WaitFor) -> WaitProbe {
-        WaitProbe {}
-    }
-
-    /// A wait is over.
-    pub(crate) fn wait_end(&self, _wait: WaitProbe, _target: WaitFor, _outcome: WaitOutcome) {}
-
-    /// A timer changed. Returns the record's number for the wake it causes.
-    pub(crate) fn timer(
-        &self,
-        _timer: TimerId,
-        _action: TimerAction,
-        _deadline_ns: u64,
-    ) -> Option<Seq> {
-        None
+    #[inline]
+    pub(crate) fn with_cause<R>(&self, cause: Cause, body: impl FnOnce() -> R) -> R {
+        match &self.live {
+            Some(live) => live.with_cause(cause, body),
+            None => body(),
+        }
     }
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self { enabled: true, ring_records: 1 << 17, board_rows: 8192, name: String::new() }
+impl Drop for Recorder {
+    /// Says that the runtime has ended. Its records stay readable as long as anybody reads them, and a while longer.
+    fn drop(&mut self) {
+        Registry::of_process().end(&self.observed, Clock::of_process().now());
     }
+}
+
+/// Whether a switch in the environment says no.
+pub(crate) fn is_off(switch: Option<&OsStr>) -> bool {
+    switch.is_some_and(|value| value.eq_ignore_ascii_case("off") || value == "0")
 }

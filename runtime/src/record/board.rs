@@ -1,0 +1,244 @@
+//! The board: what every token and task is right now, for other threads to read while the runtime thread goes on, or
+//! hangs.
+//!
+//! Rows live in chunks that are allocated by the runtime thread when they are first needed, and are neither moved nor
+//! freed while the board lives, so that a reader needs no lock to walk them. Their number is limited: what lies beyond
+//! has an id, but no row, and is counted.
+//!
+//! Knows words and rows; what the words mean is `nexus_protocol::board`'s, and what changes them the probes' business.
+
+use super::ring::Ring;
+use super::row::{Copied, Row};
+use crate::primitives::atomic::{AtomicU64, AtomicUsize, Ordering};
+use nexus_protocol::board::{Activity, task_word, token_word, total_word};
+use nexus_protocol::ids::Stamp;
+use std::sync::OnceLock;
+
+/// Rows in a chunk.
+const CHUNK: usize = 256;
+
+/// How often the totals are copied before they are taken as they come.
+const ATTEMPTS: usize = 64;
+
+const POLLING_SHIFT: u32 = 60;
+
+/// Rows in chunks with stable addresses.
+pub(crate) struct Table<const N: usize> {
+    chunks: Box<[OnceLock<Box<[Row<N>]>>]>,
+    /// Rows that were ever in use: those from here on are free.
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl<const N: usize> Table<N> {
+    fn new(limit: usize) -> Self {
+        let chunks = (0..limit.div_ceil(CHUNK)).map(|_| OnceLock::new()).collect();
+        Self { chunks, used: AtomicUsize::new(0), limit }
+    }
+
+    /// The row, if it was ever in use.
+    #[inline]
+    pub(crate) fn row(&self, index: usize) -> Option<&Row<N>> {
+        self.chunks.get(index / CHUNK)?.get()?.get(index % CHUNK)
+    }
+
+    /// The row, made if need be; `None` beyond the limit. For the runtime thread.
+    pub(crate) fn make(&self, index: usize) -> Option<&Row<N>> {
+        if index >= self.limit {
+            return None;
+        }
+        let chunk =
+            self.chunks[index / CHUNK].get_or_init(|| (0..CHUNK).map(|_| Row::new()).collect());
+        if index >= self.used.load(Ordering::Relaxed) {
+            self.used.store(index + 1, Ordering::Release);
+        }
+        Some(&chunk[index % CHUNK])
+    }
+
+    /// How many rows were ever in use.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Acquire)
+    }
+
+    /// Copies all rows that were ever in use, one after the other.
+    pub(crate) fn copies(&self) -> impl Iterator<Item = Copied<N>> {
+        (0..self.used()).filter_map(|index| self.row(index)).map(Row::copy)
+    }
+}
+
+/// Totals as other threads see them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TotalsCopy {
+    /// The words, as in [`total_word`], with `RECORDED` filled in.
+    pub(crate) words: [u64; total_word::COUNT],
+    /// What the runtime thread does.
+    pub(crate) activity: Activity,
+    /// Since when, in ticks.
+    pub(crate) since: Stamp,
+}
+
+/// The board of one runtime.
+pub(crate) struct Board {
+    totals: [AtomicU64; total_word::COUNT],
+    now: Now,
+    /// Wakes of finished tasks by other threads, added to by these.
+    remote_dead: AtomicU64,
+    /// Tokens, by slot.
+    pub(crate) tokens: Table<{ token_word::COUNT }>,
+    /// Tasks, in no particular order.
+    pub(crate) tasks: Table<{ task_word::COUNT }>,
+}
+
+/// What the runtime thread is doing: changed at every poll and turn, so on a cache line of its own.
+#[repr(align(64))]
+struct Now {
+    /// The activity's code from bit 60 up, its task below.
+    activity: AtomicU64,
+    since: AtomicU64,
+}
+
+impl Board {
+    /// A board for up to `rows` tokens and as many tasks.
+    pub(crate) fn new(rows: usize) -> Self {
+        Self {
+            totals: std::array::from_fn(|_| AtomicU64::new(0)),
+            now: Now { activity: AtomicU64::new(0), since: AtomicU64::new(0) },
+            remote_dead: AtomicU64::new(0),
+            tokens: Table::new(rows),
+            tasks: Table::new(rows),
+        }
+    }
+
+    /// A total as it is. For the runtime thread.
+    #[inline]
+    pub(crate) fn total(&self, word: usize) -> u64 {
+        self.totals[word].load(Ordering::Relaxed)
+    }
+
+    /// Changes a total. For the runtime thread, between [`Ring::reserve`] and [`Ring::commit`] of the record that
+    /// tells of it, if there is one.
+    #[inline]
+    pub(crate) fn set_total(&self, word: usize, value: u64) {
+        self.totals[word].store(value, Ordering::Release);
+    }
+
+    /// Adds to a total, as [`Board::set_total`].
+    #[inline]
+    pub(crate) fn add(&self, word: usize, amount: u64) {
+        self.set_total(word, self.total(word).wrapping_add(amount));
+    }
+
+    /// Takes from a total, as [`Board::set_total`]; not below zero.
+    #[inline]
+    pub(crate) fn subtract(&self, word: usize, amount: u64) {
+        self.set_total(word, self.total(word).saturating_sub(amount));
+    }
+
+    /// Counts a wake of a finished task by another thread. For any thread.
+    pub(crate) fn count_remote_dead(&self) {
+        self.remote_dead.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says what the runtime thread does from now on. For the runtime thread.
+    #[inline]
+    pub(crate) fn set_activity(&self, activity: Activity, since: Stamp) {
+        let (code, task) = activity.words();
+        self.now.since.store(since.0, Ordering::Release);
+        self.now.activity.store(code << POLLING_SHIFT | task, Ordering::Release);
+    }
+
+    /// What the runtime thread does, and since when.
+    pub(crate) fn activity(&self) -> (Activity, Stamp) {
+        let mut seen = self.now.activity.load(Ordering::Acquire);
+        for _ in 0..ATTEMPTS {
+            let since = self.now.since.load(Ordering::Acquire);
+            let again = self.now.activity.load(Ordering::Acquire);
+            if seen == again {
+                return (activity_from(seen), Stamp(since));
+            }
+            seen = again;
+        }
+        (activity_from(seen), Stamp(self.now.since.load(Ordering::Acquire)))
+    }
+
+    /// Copies the totals. The ring's two indices serve as their sequence lock, since every change belongs to a record:
+    /// if no record was begun during the copy, it is exact. Under a storm of records the bounded attempts may all
+    /// fail; then some words are younger than `RECORDED` says, by the few records of one attempt.
+    pub(crate) fn totals(&self, ring: &Ring) -> TotalsCopy {
+        for _ in 0..ATTEMPTS {
+            let (copy, exact) = self.try_totals(ring);
+            if exact {
+                return copy;
+            }
+            std::hint::spin_loop();
+        }
+        self.try_totals(ring).0
+    }
+
+    fn try_totals(&self, ring: &Ring) -> (TotalsCopy, bool) {
+        let recorded = ring.committed();
+        let mut words = std::array::from_fn(|word| self.totals[word].load(Ordering::Acquire));
+        let (activity, since) = self.activity();
+        let exact = ring.reserved() == recorded;
+        words[total_word::RECORDED] = recorded;
+        let dead = self.remote_dead.load(Ordering::Relaxed);
+        words[total_word::DEAD] += dead;
+        words[total_word::REMOTE] += dead;
+        (TotalsCopy { words, activity, since }, exact)
+    }
+}
+
+fn activity_from(word: u64) -> Activity {
+    Activity::from_words(word >> POLLING_SHIFT, word & ((1 << POLLING_SHIFT) - 1))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use nexus_protocol::TaskId;
+
+    #[test]
+    fn a_table_grows_by_chunks_up_to_its_limit() {
+        let table = Table::<2>::new(CHUNK + 10);
+        assert!(table.row(0).is_none());
+        assert_eq!((table.used(), table.copies().count()), (0, 0));
+        table.make(3).unwrap().change(|words| words.set(1, 9));
+        assert_eq!((table.used(), table.copies().count()), (4, 4));
+        assert_eq!(table.row(3).unwrap().copy().words, [0, 9]);
+        assert!(table.make(CHUNK + 9).is_some());
+        assert!(table.make(CHUNK + 10).is_none(), "beyond the limit");
+        assert_eq!(table.copies().count(), CHUNK + 10);
+    }
+
+    #[test]
+    fn a_table_without_rows_makes_none() {
+        assert!(Table::<2>::new(0).make(0).is_none());
+    }
+
+    #[test]
+    fn activity_keeps_its_task() {
+        let board = Board::new(0);
+        assert_eq!(board.activity(), (Activity::Outside, Stamp::NEVER));
+        for activity in [Activity::Polling(TaskId::MAX), Activity::Parked, Activity::Turning] {
+            board.set_activity(activity, Stamp(5));
+            assert_eq!(board.activity(), (activity, Stamp(5)));
+        }
+    }
+
+    #[test]
+    fn totals_name_the_record_they_stand_at() {
+        let (board, ring) = (Board::new(0), Ring::new(2));
+        for seq in 0..3 {
+            ring.reserve(seq);
+            board.add(total_word::WAKES, 1);
+            assert!(!board.try_totals(&ring).1, "a record is under way");
+            ring.commit(seq);
+        }
+        board.count_remote_dead();
+        let (copy, exact) = board.try_totals(&ring);
+        assert!(exact);
+        assert_eq!(copy.words[total_word::RECORDED], 3);
+        assert_eq!(copy.words[total_word::WAKES], 3);
+        assert_eq!((copy.words[total_word::DEAD], copy.words[total_word::REMOTE]), (1, 1));
+    }
+}

@@ -1,0 +1,90 @@
+//! The probes of the loop: turns, the run queue, timers, and what the thread is doing.
+
+use super::Recorder;
+use nexus_protocol::Event;
+use nexus_protocol::board::{Activity, total_word};
+use nexus_protocol::event::{TimerAction, TurnMode};
+use nexus_protocol::ids::{Seq, TimerId};
+
+impl Recorder {
+    /// `block_on` begins on this thread.
+    pub(crate) fn enter(&self) {
+        if let Some(live) = &self.live {
+            live.board().set_activity(Activity::Turning, live.read_clock());
+        }
+    }
+
+    /// `block_on` ends.
+    pub(crate) fn leave(&self) {
+        if let Some(live) = &self.live {
+            live.board().set_activity(Activity::Outside, live.read_clock());
+        }
+    }
+
+    /// The loop is about to ask the kernel for events.
+    #[inline]
+    pub(crate) fn turn_begin(&self, mode: TurnMode) {
+        let Some(live) = &self.live else { return };
+        live.turn.mode.set(mode);
+        match mode {
+            TurnMode::Look => live.turn.began.set(live.last()),
+            TurnMode::Park => {
+                let now = live.read_clock();
+                live.turn.began.set(now);
+                live.board().set_activity(Activity::Parked, now);
+            }
+        }
+    }
+
+    /// The kernel has answered with `events` events for tokens. Records the turn.
+    #[inline]
+    pub(crate) fn turn_end(&self, events: u32) {
+        let Some(live) = &self.live else { return };
+        let (now, began, mode) = (live.read_clock(), live.turn.began.get(), live.turn.mode.get());
+        let number = live.turn.number.get() + 1;
+        live.turn.number.set(number);
+        let board = live.board();
+        live.record(
+            |_| Event::Turn { number, events, mode, parked: began },
+            |_| {
+                board.set_total(total_word::TURNS, number);
+                if mode == TurnMode::Park {
+                    board.add(total_word::PARKED, now.since(began));
+                }
+                board.set_activity(Activity::Turning, now);
+            },
+        );
+    }
+
+    /// The run queue has this many tasks.
+    #[inline]
+    pub(crate) fn queued(&self, tasks: usize) {
+        let Some(live) = &self.live else { return };
+        live.board().set_total(total_word::QUEUED, tasks as u64);
+    }
+
+    /// A timer changed. Returns the record's number for the wake it causes.
+    #[inline]
+    pub(crate) fn timer(
+        &self,
+        timer: TimerId,
+        action: TimerAction,
+        deadline_ns: u64,
+    ) -> Option<Seq> {
+        let live = self.live.as_ref()?;
+        let poll = if action == TimerAction::Fired { None } else { live.poll_seq() };
+        let board = live.board();
+        Some(live.record(
+            |_| Event::Timer { timer, action, deadline_ns, poll },
+            |_| match action {
+                TimerAction::Armed => board.add(total_word::TIMERS, 1),
+                TimerAction::Reset => {}
+                TimerAction::Cancelled => board.subtract(total_word::TIMERS, 1),
+                TimerAction::Fired => {
+                    board.subtract(total_word::TIMERS, 1);
+                    board.add(total_word::TIMERS_FIRED, 1);
+                }
+            },
+        ))
+    }
+}

@@ -1,0 +1,183 @@
+//! The runtime thread's state of recording: what it writes to, the last stamp, and what is going on.
+//!
+//! Everything here is a `Cell`, read and changed by probes on one thread.
+
+use super::board::Board;
+use super::clock::Clock;
+use super::registry::{Observed, Recording};
+use super::ring::Ring;
+use super::strings::{Interner, Strings};
+use super::verdict::Answered;
+use nexus_protocol::event::{Cause, Record, TurnMode};
+use nexus_protocol::ids::{Seq, Stamp};
+use nexus_protocol::{Event, TaskId};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// No row, no record.
+pub(super) const NO_ROW: u32 = u32::MAX;
+/// See [`NO_ROW`].
+pub(super) const NO_SEQ: Seq = Seq::MAX;
+
+/// The writer of one ring and board.
+pub(super) struct Writer {
+    observed: Arc<Observed>,
+    clock: Clock,
+    /// Number of the next record.
+    next: Cell<Seq>,
+    /// The last stamp.
+    last: Cell<Stamp>,
+    /// If this is the number of the next record, the last stamp is as good as a fresh one: a poll has just ended.
+    fresh: Cell<Seq>,
+    /// What wakes are attributed to, if that is known better than from the poll under way.
+    cause: Cell<Option<Cause>>,
+    pub(super) poll: PollUnderWay,
+    pub(super) turn: TurnUnderWay,
+    pub(super) strings: Interner,
+    /// Rows of ended tasks.
+    pub(super) free_rows: RefCell<Vec<u32>>,
+}
+
+/// The poll under way.
+pub(super) struct PollUnderWay {
+    /// The task being polled; zero if none is.
+    pub(super) task: Cell<u64>,
+    /// Its row, or [`NO_ROW`].
+    pub(super) row: Cell<u32>,
+    /// The record of the poll's start.
+    pub(super) seq: Cell<Seq>,
+    pub(super) started: Cell<Stamp>,
+    pub(super) first: Cell<bool>,
+    pub(super) answered: Cell<Answered>,
+    /// The token whose wake queued it, packed; zero if none did.
+    pub(super) token: Cell<u64>,
+    pub(super) operations: Cell<u32>,
+    pub(super) progress: Cell<u32>,
+}
+
+/// The turn under way, or the last one.
+pub(super) struct TurnUnderWay {
+    pub(super) number: Cell<u64>,
+    pub(super) mode: Cell<TurnMode>,
+    pub(super) began: Cell<Stamp>,
+}
+
+impl Writer {
+    pub(super) fn new(observed: Arc<Observed>, clock: Clock) -> Self {
+        let started = observed.started;
+        Self {
+            observed,
+            clock,
+            next: Cell::new(0),
+            last: Cell::new(started),
+            fresh: Cell::new(NO_SEQ),
+            cause: Cell::new(None),
+            poll: PollUnderWay {
+                task: Cell::new(0),
+                row: Cell::new(NO_ROW),
+                seq: Cell::new(NO_SEQ),
+                started: Cell::new(started),
+                first: Cell::new(false),
+                answered: Cell::new(Answered::NONE),
+                token: Cell::new(0),
+                operations: Cell::new(0),
+                progress: Cell::new(0),
+            },
+            turn: TurnUnderWay {
+                number: Cell::new(0),
+                mode: Cell::new(TurnMode::Look),
+                began: Cell::new(started),
+            },
+            strings: Interner::new(Strings::of_process()),
+            free_rows: RefCell::default(),
+        }
+    }
+
+    #[inline]
+    fn recording(&self) -> &Recording {
+        // A writer is only made for a runtime that records.
+        self.observed.recording.as_ref().expect("a writer has something to write to")
+    }
+
+    #[inline]
+    pub(super) fn board(&self) -> &Board {
+        &self.recording().board
+    }
+
+    #[inline]
+    fn ring(&self) -> &Ring {
+        &self.recording().ring
+    }
+
+    /// The stamp of the last record.
+    #[inline]
+    pub(super) fn last(&self) -> Stamp {
+        self.last.get()
+    }
+
+    /// Reads the clock. What it says never runs backwards, whatever the processor does.
+    #[inline]
+    pub(super) fn read_clock(&self) -> Stamp {
+        let now = self.clock.now().max(self.last.get());
+        self.last.set(now);
+        now
+    }
+
+    /// The time at the start of a poll: the end of the poll before, if nothing lies between.
+    #[inline]
+    pub(super) fn read_clock_unless_fresh(&self) -> Stamp {
+        if self.fresh.get() == self.next.get() { self.last.get() } else { self.read_clock() }
+    }
+
+    /// Says that the stamp of the record just written will do for the next one.
+    #[inline]
+    pub(super) fn keep_fresh(&self) {
+        self.fresh.set(self.next.get());
+    }
+
+    /// Records one event with the last stamp. `change` says on the board what the event changes; it is given the number
+    /// of the record that follows this one. Returns this record's number.
+    #[inline(always)]
+    pub(super) fn record(&self, event: impl FnOnce(Seq) -> Event, change: impl FnOnce(Seq)) -> Seq {
+        let seq = self.next.get();
+        let ring = self.ring();
+        ring.reserve(seq);
+        change(seq + 1);
+        let record = Record { seq, at: self.last.get(), event: event(seq) };
+        ring.write(seq, record.to_words());
+        ring.commit(seq);
+        self.next.set(seq + 1);
+        seq
+    }
+
+    /// The task being polled.
+    #[inline]
+    pub(super) fn polled_task(&self) -> Option<TaskId> {
+        TaskId::from_word(self.poll.task.get())
+    }
+
+    /// The record of the start of the poll under way.
+    #[inline]
+    pub(super) fn poll_seq(&self) -> Option<Seq> {
+        (self.poll.task.get() != 0).then(|| self.poll.seq.get())
+    }
+
+    /// The cause of a wake that is fired now, if it was announced.
+    #[inline]
+    pub(super) fn announced_cause(&self) -> Option<Cause> {
+        self.cause.get()
+    }
+
+    #[inline]
+    pub(super) fn with_cause<R>(&self, cause: Cause, body: impl FnOnce() -> R) -> R {
+        /// Restores the cause also if `body` panics.
+        struct Restore<'a>(&'a Cell<Option<Cause>>, Option<Cause>);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let _restore = Restore(&self.cause, self.cause.replace(Some(cause)));
+        body()
+    }
+}
