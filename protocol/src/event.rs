@@ -367,7 +367,27 @@ pub enum OperationResult {
     NotReady,
 }
 
+impl Operation {
+    /// The direction of a token in which the operation waits; readable for those that are not on tokens.
+    #[must_use]
+    pub fn direction(self) -> Direction {
+        match self {
+            Self::Connect | Self::Write | Self::Send => Direction::Writable,
+            _ => Direction::Readable,
+        }
+    }
+}
+
 impl OperationResult {
+    /// The result that an I/O error stands for. Errors without an `errno` get `u32::MAX`.
+    #[must_use]
+    pub fn of_error(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::WouldBlock => Self::WouldBlock,
+            _ => Self::Error(error.raw_os_error().map_or(u32::MAX, i32::unsigned_abs)),
+        }
+    }
+
     /// Whether this counts as progress: the caller learned something it can act on.
     #[must_use]
     pub fn is_progress(self) -> bool {

@@ -12,7 +12,7 @@ mod token;
 
 pub use handle::IoHandle;
 pub use mio::event::Source;
-pub use nexus_protocol::event::{RefusalReason, SourceKind};
+pub use nexus_protocol::event::{Operation, RefusalReason, SourceKind};
 pub use nexus_protocol::{Direction, Interest, Readiness, TokenId};
 pub use token::{Token, TokenError};
 

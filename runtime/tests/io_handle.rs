@@ -1,6 +1,8 @@
 //! The raw handle: tokens, readiness, wakers by direction, and everything that may be done wrong with them.
 
-use nexus_runtime::io::{Direction, Interest, IoHandle, Readiness, RefusalReason, Token};
+use nexus_runtime::io::{
+    Direction, Interest, IoHandle, Operation, Readiness, RefusalReason, Token,
+};
 use nexus_runtime::time::{Duration, sleep};
 use nexus_runtime::{Builder, Runtime, task};
 use std::future::poll_fn;
@@ -239,5 +241,24 @@ fn a_future_by_hand_reads_what_comes() {
         assert_eq!(total, 10_000);
         writer.join().unwrap();
         io.deregister(token, &mut source).unwrap();
+    });
+}
+
+#[test]
+fn an_attempt_that_would_block_clears_its_direction() {
+    Runtime::new().unwrap().block_on(async {
+        let io = IoHandle::current();
+        let (mut source, mut peer) = pair();
+        let token = io.register(&mut source, Interest::READABLE, Waker::noop()).unwrap();
+        peer.write_all(b"abc").unwrap();
+        until(|| io.readiness(token).unwrap().contains(Readiness::READABLE)).await;
+        let mut buffer = [0; 8];
+        assert_eq!(io.attempt(token, Operation::Read, || source.read(&mut buffer)).unwrap(), 3);
+        assert_eq!(io.readiness(token), Ok(Readiness::READABLE));
+        let error = io.attempt(token, Operation::Read, || source.read(&mut buffer)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        assert_eq!(io.readiness(token), Ok(Readiness::EMPTY));
+        io.deregister(token, &mut source).unwrap();
+        assert!(io.attempt(token, Operation::Read, || unreachable!("the token is stale")).is_err());
     });
 }

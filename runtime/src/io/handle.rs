@@ -5,7 +5,7 @@ use super::token::{Token, TokenError};
 use crate::context;
 use crate::runtime::Core;
 use mio::event::Source;
-use nexus_protocol::event::{RefusalReason, SourceKind};
+use nexus_protocol::event::{Operation, OperationResult, RefusalReason, SourceKind, Subject};
 use nexus_protocol::{Direction, Interest, Readiness, RuntimeId};
 use std::io;
 use std::marker::PhantomData;
@@ -145,6 +145,36 @@ impl IoHandle {
     /// If the token is not live.
     pub fn clear_writable(&self, token: Token) -> Result<(), TokenError> {
         self.with_token(token, |core| core.consume(token, Direction::Writable))
+    }
+
+    /// Makes one attempt at an operation on the token's source and lets the recorder know how it went. If it would block,
+    /// its direction's readiness is cleared.
+    ///
+    /// The body returns how many bytes it has transferred (or zero, for operations that transfer none). A read that
+    /// returns zero bytes is recorded as the end of the stream. A poll that does its I/O behind the recorder's back looks
+    /// as if it had achieved nothing; this is how a hand-written future gets its due.
+    ///
+    /// # Errors
+    ///
+    /// If the token is not live (the body is not called then); else whatever the body returns.
+    pub fn attempt(
+        &self,
+        token: Token,
+        operation: Operation,
+        body: impl FnOnce() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.readiness(token)?;
+        let done = body();
+        let result = match &done {
+            Ok(0) if operation == Operation::Read => OperationResult::EndOfFile,
+            Ok(bytes) => OperationResult::Done(u32::try_from(*bytes).unwrap_or(u32::MAX)),
+            Err(error) => OperationResult::of_error(error),
+        };
+        self.with(|core| core.recorder.operation(operation, Subject::Token(token.id), result))?;
+        if result == OperationResult::WouldBlock {
+            self.with_token(token, |core| core.consume(token, operation.direction()))?;
+        }
+        done
     }
 
     /// Takes a source from the kernel and releases its token.

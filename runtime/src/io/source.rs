@@ -79,10 +79,9 @@ impl<S: Source + AsRawFd> Registered<S> {
     pub(crate) async fn operate<T>(
         &self,
         operation: Operation,
-        direction: Direction,
         mut attempt: impl FnMut(&S) -> io::Result<Attempt<T>>,
     ) -> io::Result<T> {
-        let mut wait = Wait::new(self.token, direction);
+        let mut wait = Wait::new(self.token, operation.direction());
         poll_fn(|cx| self.poll_operate(&mut wait, cx, operation, &mut attempt)).await
     }
 
@@ -99,7 +98,7 @@ impl<S: Source + AsRawFd> Registered<S> {
                 wait.begin(core, cx.waker())?;
                 return Ok(None);
             }
-            match self.try_once(core, operation, wait.direction, attempt) {
+            match self.try_once(core, operation, attempt) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.widen(core, wait.direction)?;
                     // Also if the token is closed or in error: only a further event can change the answer now.
@@ -120,17 +119,15 @@ impl<S: Source + AsRawFd> Registered<S> {
     pub(crate) fn try_operate<T>(
         &self,
         operation: Operation,
-        direction: Direction,
         mut attempt: impl FnMut(&S) -> io::Result<Attempt<T>>,
     ) -> io::Result<T> {
-        self.core(|core| self.try_once(core, operation, direction, &mut attempt))?
+        self.core(|core| self.try_once(core, operation, &mut attempt))?
     }
 
     fn try_once<T>(
         &self,
         core: &Core,
         operation: Operation,
-        direction: Direction,
         attempt: &mut impl FnMut(&S) -> io::Result<Attempt<T>>,
     ) -> io::Result<T> {
         loop {
@@ -139,19 +136,18 @@ impl<S: Source + AsRawFd> Registered<S> {
                 Ok(attempt) => {
                     self.record(core, operation, attempt.result);
                     if attempt.drained {
-                        core.consume(self.token, direction)?;
+                        core.consume(self.token, operation.direction())?;
                     }
                     return Ok(attempt.value);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.record(core, operation, OperationResult::WouldBlock);
-                    core.consume(self.token, direction)?;
+                    core.consume(self.token, operation.direction())?;
                     return Err(error);
                 }
                 Err(error) => {
-                    let errno = error.raw_os_error().map_or(u32::MAX, |code| code.unsigned_abs());
-                    self.record(core, operation, OperationResult::Error(errno));
+                    self.record(core, operation, OperationResult::of_error(&error));
                     return Err(error);
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::TcpStream;
 use crate::io::source::{Attempt, Registered};
-use crate::io::{Direction, Interest, SourceKind, Token};
+use crate::io::{Interest, SourceKind, Token};
 use crate::time::sleep;
 use nexus_protocol::event::{Operation, OperationResult};
 use std::cell::Cell;
@@ -72,7 +72,7 @@ impl TcpListener {
             if self.out_of_descriptors.replace(false) {
                 sleep(PAUSE).await;
             }
-            let accepted = self.io.operate(Operation::Accept, Direction::Readable, |listener| {
+            let accepted = self.io.operate(Operation::Accept, |listener| {
                 let (stream, peer) = listener.accept()?;
                 let fd = u32::try_from(stream.as_raw_fd()).unwrap_or(0);
                 Ok(Attempt {

@@ -46,7 +46,7 @@ impl TcpStream {
             // The kernel reports a connection that is made, or has failed, as writable.
             let io = Registered::new(stream, SourceKind::TcpStream, Interest::WRITABLE, location)?;
             io.note_addresses(None, Some(address));
-            let local = io.operate(Operation::Connect, Direction::Writable, try_connected).await?;
+            let local = io.operate(Operation::Connect, try_connected).await?;
             io.note_addresses(Some(local), Some(address));
             io.set_interest(Interest::READABLE)?;
             Ok(Self { io })
@@ -78,9 +78,7 @@ impl TcpStream {
     ///
     /// What the kernel says.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io
-            .operate(Operation::Read, Direction::Readable, |stream| self.read_once(stream, buffer))
-            .await
+        self.io.operate(Operation::Read, |stream| self.read_once(stream, buffer)).await
     }
 
     /// Reads without waiting.
@@ -89,9 +87,7 @@ impl TcpStream {
     ///
     /// `WouldBlock` if there is nothing, or what the kernel says.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.try_operate(Operation::Read, Direction::Readable, |stream| {
-            self.read_once(stream, buffer)
-        })
+        self.io.try_operate(Operation::Read, |stream| self.read_once(stream, buffer))
     }
 
     fn read_once(
@@ -135,9 +131,7 @@ impl TcpStream {
     ///
     /// What the kernel says.
     pub async fn write(&self, data: &[u8]) -> io::Result<usize> {
-        self.io
-            .operate(Operation::Write, Direction::Writable, |stream| self.write_once(stream, data))
-            .await
+        self.io.operate(Operation::Write, |stream| self.write_once(stream, data)).await
     }
 
     /// Writes without waiting.
@@ -146,9 +140,7 @@ impl TcpStream {
     ///
     /// `WouldBlock` if the kernel takes nothing now, or what it says.
     pub fn try_write(&self, data: &[u8]) -> io::Result<usize> {
-        self.io.try_operate(Operation::Write, Direction::Writable, |stream| {
-            self.write_once(stream, data)
-        })
+        self.io.try_operate(Operation::Write, |stream| self.write_once(stream, data))
     }
 
     fn write_once(
