@@ -12,11 +12,16 @@ use nexus_protocol::frame::{Goodbye, Process, RuntimeInfo, ServerFrame};
 use std::collections::BTreeMap;
 
 mod chain;
+mod correction;
 mod history;
 mod lane;
 mod limits;
+mod log;
 mod occupancy;
+mod past;
+mod rollback;
 mod runtime;
+mod state;
 mod strings;
 mod view;
 
@@ -68,12 +73,15 @@ impl Model {
             }
             ServerFrame::Runtime(info) => self.describe(info),
             ServerFrame::Strings { first, strings } => self.strings.insert(first, strings),
-            ServerFrame::Snapshot(snapshot) => self.entry(snapshot.runtime).snapshot(*snapshot),
+            ServerFrame::Snapshot(snapshot) => self.entry(snapshot.runtime).snapshot(snapshot),
             ServerFrame::Events { runtime, records, next_seq, filtered } => {
                 self.entry(runtime).events(records, next_seq, filtered);
             }
             ServerFrame::Loss { runtime, from, to } => self.entry(runtime).loss(from, to),
-            ServerFrame::Goodbye(goodbye) => self.goodbye = Some(goodbye),
+            ServerFrame::Goodbye(goodbye) => {
+                self.goodbye = Some(goodbye);
+                self.runtimes.values_mut().for_each(Runtime::end);
+            }
         }
     }
 

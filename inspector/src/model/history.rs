@@ -62,14 +62,18 @@ impl History {
     }
 
     /// The records with stamps from `from` to `to`, both included, ascending.
-    pub fn range(&self, from: Stamp, to: Stamp) -> impl DoubleEndedIterator<Item = &Record> {
+    pub fn range(
+        &self,
+        from: Stamp,
+        to: Stamp,
+    ) -> impl DoubleEndedIterator<Item = &Record> + Clone {
         let start = self.records.partition_point(|record| record.at < from);
         let end = self.records.partition_point(|record| record.at <= to).max(start);
         self.records.range(start..end)
     }
 
     /// The records from number `seq` on, ascending.
-    pub fn after(&self, seq: Seq) -> impl DoubleEndedIterator<Item = &Record> {
+    pub fn after(&self, seq: Seq) -> impl DoubleEndedIterator<Item = &Record> + Clone {
         self.records.range(self.index_of(seq)..)
     }
 
@@ -81,6 +85,30 @@ impl History {
     /// The index of the first record with number `seq` or above.
     pub(super) fn index_of(&self, seq: Seq) -> usize {
         self.records.partition_point(|record| record.seq < seq)
+    }
+
+    /// The index after the last record with stamp `at` or below.
+    pub(super) fn index_at(&self, at: Stamp) -> usize {
+        self.records.partition_point(|record| record.at <= at)
+    }
+
+    /// The record with this index, if there is one.
+    pub(super) fn get_index(&self, index: usize) -> Option<&Record> {
+        self.records.get(index)
+    }
+
+    /// The record with this index.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub(super) fn at(&self, index: usize) -> &Record {
+        &self.records[index]
+    }
+
+    /// The records with these indices.
+    pub(super) fn slice(&self, indices: std::ops::Range<usize>) -> impl Iterator<Item = &Record> {
+        self.records.range(indices)
     }
 
     pub(super) fn push(&mut self, record: Record) {

@@ -1,10 +1,19 @@
 //! A task's lane on the timeline: its polls, wakes and waits, in any stretch of time at any resolution.
+//!
+//! Each lane is an index beside the records: polls with running sums, so that a cell of any width costs two searches,
+//! and the stamps of wakes by cause. Exact items are there for zooming in.
+//!
+//! Knows the order of things in one task, and nothing of other tasks or of links between records.
 
 use nexus_protocol::event::{Cause, PollResult, Verdict, WaitFor, WaitOutcome, WakeOutcome};
 use nexus_protocol::{Seq, Stamp, TaskId};
+use std::collections::VecDeque;
 
 /// How many causes of a wake there are, code zero (none) included.
 pub const CAUSES: usize = Cause::NAMES.len();
+
+/// Waits under way that a lane remembers; beyond, the oldest one is forgotten.
+const OPEN_WAITS: usize = 64;
 
 /// One poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +67,13 @@ pub struct LaneCell {
     pub busy: f32,
     /// Polls that touch the cell.
     pub polls: u32,
-    /// Of those that ended in it: spurious ones.
+    /// Of those, spurious ones.
     pub spurious: u32,
-    /// Of those that ended in it: unattributed ones.
+    /// Of those, unattributed ones.
     pub unattributed: u32,
-    /// Of those that ended in it: excused ones.
+    /// Of those, excused ones.
     pub excused: u32,
-    /// Wakes by code of their cause.
+    /// Wakes in the cell, by code of their cause.
     pub wakes: [u32; CAUSES],
 }
 
@@ -108,4 +117,256 @@ pub struct Lane {
     pub to: Stamp,
     /// The cells.
     pub cells: Vec<LaneCell>,
+}
+
+/// The borders of `cells` cells of equal width (to a nanosecond) between two stamps: one more than there are cells.
+pub(super) fn borders(from: Stamp, to: Stamp, cells: usize) -> impl Iterator<Item = Stamp> {
+    let length = u128::from(to.since(from));
+    let count = cells.max(1) as u128;
+    (0..=cells as u128)
+        .map(move |cell| Stamp(from.0.saturating_add((length * cell / count) as u64)))
+}
+
+/// A poll in the index, with the sums over all polls before it.
+#[derive(Clone, Copy, Debug)]
+struct PollEntry {
+    start: Stamp,
+    end: Stamp,
+    /// `Seq::MAX` if unknown.
+    start_seq: Seq,
+    end_seq: Seq,
+    result: PollResult,
+    verdict: Verdict,
+    before: Sums,
+}
+
+/// Running sums over the polls of a lane. The counts wrap; differences are right as long as they fit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    busy: u64,
+    spurious: u32,
+    unattributed: u32,
+    excused: u32,
+}
+
+impl Sums {
+    fn with(mut self, busy: u64, verdict: Verdict) -> Self {
+        self.busy = self.busy.wrapping_add(busy);
+        match verdict {
+            Verdict::Progress => {}
+            Verdict::Spurious => self.spurious = self.spurious.wrapping_add(1),
+            Verdict::Unattributed => self.unattributed = self.unattributed.wrapping_add(1),
+            Verdict::Excused => self.excused = self.excused.wrapping_add(1),
+        }
+        self
+    }
+}
+
+impl From<PollEntry> for Poll {
+    fn from(entry: PollEntry) -> Self {
+        Self {
+            start_seq: (entry.start_seq != Seq::MAX).then_some(entry.start_seq),
+            end_seq: Some(entry.end_seq),
+            start: entry.start,
+            end: entry.end,
+            result: Some(entry.result),
+            verdict: Some(entry.verdict),
+        }
+    }
+}
+
+/// The index of one lane.
+#[derive(Debug, Default)]
+pub(super) struct LaneIndex {
+    polls: VecDeque<PollEntry>,
+    sums: Sums,
+    open: Option<(Seq, Stamp)>,
+    /// Stamps and numbers of the wakes, by code of the cause; only causes that occurred.
+    wakes: Vec<(u8, VecDeque<(Stamp, Seq)>)>,
+    waits: VecDeque<Wait>,
+    open_waits: Vec<Wait>,
+}
+
+impl LaneIndex {
+    pub(super) fn poll_start(&mut self, seq: Seq, at: Stamp) {
+        self.open = Some((seq, at));
+    }
+
+    pub(super) fn poll_end(
+        &mut self,
+        seq: Seq,
+        (started, at): (Stamp, Stamp),
+        result: PollResult,
+        verdict: Verdict,
+    ) {
+        // A start that lies before the end of the poll before is a clock's rounding; lanes don't overlap themselves.
+        let floor = self.polls.back().map_or(Stamp::NEVER, |last| last.end);
+        let (start_seq, start) = match self.open.take() {
+            Some((start_seq, start)) => (start_seq, start),
+            None => (Seq::MAX, started),
+        };
+        let start = start.max(floor).min(at);
+        let entry = PollEntry {
+            start,
+            end: at,
+            start_seq,
+            end_seq: seq,
+            result,
+            verdict,
+            before: self.sums,
+        };
+        self.sums = self.sums.with(at.since(start), verdict);
+        self.polls.push_back(entry);
+    }
+
+    pub(super) fn wake(&mut self, seq: Seq, at: Stamp, code: u8) {
+        match self.wakes.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, wakes)) => wakes.push_back((at, seq)),
+            None => self.wakes.push((code, VecDeque::from([(at, seq)]))),
+        }
+    }
+
+    pub(super) fn wait_begin(&mut self, at: Stamp, target: WaitFor) {
+        if self.open_waits.len() == OPEN_WAITS {
+            self.open_waits.remove(0);
+        }
+        self.open_waits.push(Wait { target, begin: at, end: Stamp::NEVER, outcome: None });
+    }
+
+    pub(super) fn wait_end(&mut self, at: Stamp, target: WaitFor, outcome: WaitOutcome) {
+        let known = self.open_waits.iter().rposition(|wait| wait.target == target);
+        let begin = known.map_or(Stamp::NEVER, |index| self.open_waits.remove(index).begin);
+        self.waits.push_back(Wait { target, begin, end: at, outcome: Some(outcome) });
+    }
+
+    /// Forgets what ended before record `seq`, at `at`. Returns whether anything is left but waits under way.
+    pub(super) fn forget(&mut self, seq: Seq, at: Stamp) -> bool {
+        // Nothing is recorded while a poll hangs, so this one's end was lost.
+        self.open = self.open.filter(|&(start, _)| start >= seq);
+        while self.polls.front().is_some_and(|poll| poll.end_seq < seq) {
+            self.polls.pop_front();
+        }
+        for (_, wakes) in &mut self.wakes {
+            while wakes.front().is_some_and(|&(_, wake)| wake < seq) {
+                wakes.pop_front();
+            }
+        }
+        self.wakes.retain(|(_, wakes)| !wakes.is_empty());
+        while self.waits.front().is_some_and(|wait| wait.end < at) {
+            self.waits.pop_front();
+        }
+        !(self.polls.is_empty()
+            && self.open.is_none()
+            && self.wakes.is_empty()
+            && self.waits.is_empty())
+    }
+
+    /// The sums over the polls before the one with this index.
+    fn sums_before(&self, index: usize) -> Sums {
+        self.polls.get(index).map_or(self.sums, |poll| poll.before)
+    }
+
+    /// The polls that touch `[from, to)`; one of no length belongs to the cell in which it is.
+    fn touching(&self, from: Stamp, to: Stamp) -> std::ops::Range<usize> {
+        let start = self.polls.partition_point(|poll| poll.end <= from && poll.start < from);
+        let end = self.polls.partition_point(|poll| poll.start < to);
+        start..end.max(start)
+    }
+
+    /// What happened in `[from, to)`, with a poll under way lasting until `now`.
+    pub(super) fn cell(&self, from: Stamp, to: Stamp, now: Stamp) -> LaneCell {
+        let polls = self.touching(from, to);
+        let (before, after) = (self.sums_before(polls.start), self.sums_before(polls.end));
+        let mut busy = after.busy.wrapping_sub(before.busy);
+        if let (Some(first), Some(last)) =
+            (self.polls.get(polls.start), self.polls.get(polls.end.wrapping_sub(1)))
+            && !polls.is_empty()
+        {
+            busy -= from.min(first.end).since(first.start);
+            busy -= last.end.since(to.max(last.start));
+        }
+        let mut cell = LaneCell {
+            polls: polls.len() as u32,
+            spurious: after.spurious.wrapping_sub(before.spurious),
+            unattributed: after.unattributed.wrapping_sub(before.unattributed),
+            excused: after.excused.wrapping_sub(before.excused),
+            ..LaneCell::default()
+        };
+        if let Some((_, start)) = self.open
+            && start < to
+            && (now > from || start >= from)
+        {
+            cell.polls += 1;
+            busy += now.min(to).since(start.max(from));
+        }
+        cell.busy_ns = busy;
+        let length = to.since(from);
+        cell.busy = if length == 0 { 0.0 } else { (busy as f64 / length as f64).min(1.0) as f32 };
+        for (code, wakes) in &self.wakes {
+            let start = wakes.partition_point(|&(at, _)| at < from);
+            let end = wakes.partition_point(|&(at, _)| at < to);
+            cell.wakes[usize::from(*code).min(CAUSES - 1)] += (end - start) as u32;
+        }
+        cell
+    }
+
+    /// The polls that touch `[from, to]`, ascending.
+    pub(super) fn polls(&self, from: Stamp, to: Stamp, now: Stamp) -> impl Iterator<Item = Poll> {
+        let range = self.touching(from, Stamp(to.0.saturating_add(1)));
+        let open = self.open.filter(|&(_, start)| start <= to && now >= from);
+        let open = open.map(|(seq, start)| Poll {
+            start_seq: Some(seq),
+            end_seq: None,
+            start,
+            end: now.max(start),
+            result: None,
+            verdict: None,
+        });
+        self.polls.range(range).map(|&entry| Poll::from(entry)).chain(open)
+    }
+
+    /// The numbers of the wakes in `[from, to]`, ascending; at most `limit` of them.
+    pub(super) fn wakes(&self, from: Stamp, to: Stamp, limit: usize) -> Vec<Seq> {
+        let mut found: Vec<Seq> = self
+            .wakes
+            .iter()
+            .flat_map(|(_, wakes)| {
+                let start = wakes.partition_point(|&(at, _)| at < from);
+                wakes.range(start..).take_while(move |&&(at, _)| at <= to).take(limit)
+            })
+            .map(|&(_, seq)| seq)
+            .collect();
+        found.sort_unstable();
+        found.truncate(limit);
+        found
+    }
+
+    /// The waits that touch `[from, to]`, those that ended by their end, then those under way.
+    pub(super) fn waits(&self, from: Stamp, to: Stamp) -> impl Iterator<Item = Wait> {
+        let start = self.waits.partition_point(|wait| wait.end < from);
+        let ended = self.waits.range(start..).filter(move |wait| wait.begin <= to);
+        ended.chain(self.open_waits.iter().filter(move |wait| wait.begin <= to)).copied()
+    }
+
+    /// The poll that the record with this number begins, ends, or lies in.
+    pub(super) fn poll_around(&self, seq: Seq) -> Option<(Option<Seq>, Option<Seq>)> {
+        let index = self.polls.partition_point(|poll| poll.end_seq < seq);
+        if let Some(poll) = self.polls.get(index).map(|&entry| Poll::from(entry))
+            && (poll.end_seq == Some(seq) || poll.start_seq.is_some_and(|start| start <= seq))
+        {
+            return Some((poll.start_seq, poll.end_seq));
+        }
+        self.open.filter(|&(start, _)| start <= seq).map(|(start, _)| (Some(start), None))
+    }
+
+    /// The first poll that began after the record with this number.
+    pub(super) fn poll_after(&self, seq: Seq) -> Option<(Option<Seq>, Option<Seq>)> {
+        let index = self.polls.partition_point(|poll| poll.end_seq <= seq || poll.start_seq <= seq);
+        match self.polls.get(index).map(|&entry| Poll::from(entry)) {
+            Some(poll) => Some((poll.start_seq, poll.end_seq)),
+            None => {
+                self.open.filter(|&(start, _)| start > seq).map(|(start, _)| (Some(start), None))
+            }
+        }
+    }
 }

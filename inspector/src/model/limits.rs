@@ -22,7 +22,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             records: 1_000_000,
-            rows: 65_536,
+            rows: 16_384,
             finished: 256,
             losses: 4_096,
             occupancy: 262_144,

@@ -1,14 +1,24 @@
 //! One runtime: its records, its state now, and its state at any kept moment.
+//!
+//! Takes frames apart and passes them to what each is for: the [`Past`] for states, the lanes and the occupancy for
+//! the timeline, and its own books for what was delivered, filtered out and lost.
 
-use super::chain::Chain;
+use super::chain::{Chain, Explainer};
 use super::history::{History, Loss};
-use super::lane::{Lane, Poll, Wait, Wake};
+use super::lane::{Lane, LaneCell, LaneIndex, Poll, Wait, Wake, borders};
 use super::limits::Limits;
-use super::occupancy::OccupancyCell;
-use super::view::View;
-use nexus_protocol::board::Snapshot;
+use super::occupancy::{Occupancy, OccupancyCell, OccupancySeries};
+use super::past::Past;
+use super::rollback;
+use super::view::{Certainty, View};
+use nexus_protocol::board::{Activity, Snapshot};
+use nexus_protocol::event::{Cause, Event, PollResult, Subject, TurnMode, Verdict, WaitFor};
 use nexus_protocol::frame::RuntimeInfo;
-use nexus_protocol::{Record, RuntimeId, Seq, Stamp, TaskId};
+use nexus_protocol::{Record, RuntimeId, Seq, Stamp, TaskId, TokenId};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Snapshots that wait for the records before them; of more, the oldest is dropped.
+const PENDING: usize = 8;
 
 /// What became of the runtime's records. *recorded = delivered + filtered + lost*, from the first number on that this
 /// model was told of.
@@ -22,7 +32,7 @@ pub struct Counts {
     pub lost: u64,
     /// Of the delivered ones, those of a kind this version does not know.
     pub unknown: u64,
-    /// Records that came out of order, and were dropped.
+    /// Records that came out of order, and were dropped. Not counted in `delivered`.
     pub misplaced: u64,
 }
 
@@ -31,11 +41,20 @@ pub struct Counts {
 pub struct Runtime {
     info: RuntimeInfo,
     limits: Limits,
-    history: History,
-    losses: Vec<Loss>,
+    past: Past,
+    /// Number of the first record this model was told of.
+    first: Option<Seq>,
+    /// Number after the last record accounted for.
+    next: Seq,
+    /// Snapshots whose place has not been reached, ascending.
+    pending: VecDeque<Box<Snapshot>>,
+    losses: VecDeque<Loss>,
     counts: Counts,
-    view: View,
-    now: Stamp,
+    lanes: BTreeMap<TaskId, LaneIndex>,
+    turns: LaneIndex,
+    occupancy: OccupancySeries,
+    /// Number of the oldest kept record when the lanes were last pruned.
+    pruned: Seq,
 }
 
 impl Runtime {
@@ -53,11 +72,16 @@ impl Runtime {
                 tasks: 0,
             },
             limits,
-            history: History::default(),
-            losses: Vec::new(),
+            past: Past::new(limits),
+            first: None,
+            next: 0,
+            pending: VecDeque::new(),
+            losses: VecDeque::new(),
             counts: Counts::default(),
-            view: View::empty(id),
-            now: Stamp::NEVER,
+            lanes: BTreeMap::new(),
+            turns: LaneIndex::default(),
+            occupancy: OccupancySeries::default(),
+            pruned: 0,
         }
     }
 
@@ -70,25 +94,35 @@ impl Runtime {
     /// The latest moment anything is known of.
     #[must_use]
     pub fn now(&self) -> Stamp {
-        self.now
+        match self.pending.back() {
+            Some(snapshot) if !self.past.is_based() => self.past.now().max(snapshot.taken),
+            _ => self.past.now(),
+        }
     }
 
     /// The earliest moment [`Runtime::view_at`] can show.
     #[must_use]
     pub fn earliest(&self) -> Stamp {
-        self.history.first().map_or(self.now, |record| record.at)
+        self.past.epoch()
     }
 
     /// Its kept records.
     #[must_use]
     pub fn history(&self) -> &History {
-        &self.history
+        &self.past.log().history
     }
 
     /// What became of its records.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// The numbers of the records this model was told of, delivered or not: from the first one, up to but without the
+    /// last of the pair.
+    #[must_use]
+    pub fn accounted(&self) -> (Seq, Seq) {
+        (self.first.unwrap_or(self.next), self.next)
     }
 
     /// The gaps, ascending.
@@ -99,100 +133,372 @@ impl Runtime {
     /// Its state now. Costs a copy of its rows: take one for each drawn frame, not for each question.
     #[must_use]
     pub fn view(&self) -> View {
-        self.view.clone()
+        if let Some(snapshot) = self.pending.back()
+            && !self.past.is_based()
+        {
+            // The records before the first snapshot are still on their way; it can be shown meanwhile.
+            let state = rollback::at_snapshot(snapshot, &self.limits);
+            return View::between(self.info.id, snapshot.taken, &state, &state, snapshot.taken);
+        }
+        let (trail, since) = self.past.trail();
+        let mut view = View::between(self.info.id, self.now(), self.past.live(), trail, since);
+        if self.next > view.next_seq && self.past.is_based() && view.certainty == Certainty::Exact {
+            let after = self.past.live().at;
+            let (from, to) = (view.next_seq, self.next);
+            view.certainty = Certainty::Stale(Loss { from, to, after, before: Stamp::NEVER });
+        }
+        view
     }
 
     /// Its state at any moment between [`Runtime::earliest`] and [`Runtime::now`]; other moments give the nearer end.
     /// Costs about a millisecond in a release build.
     #[must_use]
-    pub fn view_at(&self, _at: Stamp) -> View {
-        self.view.clone()
+    pub fn view_at(&self, at: Stamp) -> View {
+        if at >= self.now() {
+            return self.view();
+        }
+        let at = at.max(self.past.epoch());
+        let state = self.past.state_at(at);
+        let since = self.past.trail_moment(at);
+        let trail = self.past.state_at(since);
+        let mut view = View::between(self.info.id, at, &state, &trail, since);
+        // That the thread slept is recorded when it wakes up.
+        let next = self.history().get_index(self.history().index_at(at));
+        if let Some(Record { event: Event::Turn { mode: TurnMode::Park, parked, .. }, .. }) = next
+            && *parked <= at
+        {
+            (view.activity, view.since) = (Activity::Parked, *parked);
+        }
+        view
     }
 
     /// The tasks that have anything on the timeline between two stamps, by id.
     #[must_use]
-    pub fn tasks_between(&self, _from: Stamp, _to: Stamp) -> Vec<TaskId> {
-        Vec::new()
+    pub fn tasks_between(&self, from: Stamp, to: Stamp) -> Vec<TaskId> {
+        self.lane_sums(from, to).into_iter().map(|(task, _)| task).collect()
+    }
+
+    /// The tasks that have anything on the timeline between two stamps, by id, each with its sums over that time.
+    #[must_use]
+    pub fn lane_sums(&self, from: Stamp, to: Stamp) -> Vec<(TaskId, LaneCell)> {
+        let (end, now) = (Stamp(to.0.saturating_add(1)), self.now());
+        self.lanes
+            .iter()
+            .map(|(&task, lane)| (task, lane.cell(from, end, now)))
+            .filter(|(_, sums)| sums.polls > 0 || sums.wake_count() > 0)
+            .collect()
     }
 
     /// The lane of a task between two stamps, in `cells` cells of equal width. Costs in the order of the cells, not
     /// of the records.
     #[must_use]
     pub fn lane(&self, task: TaskId, from: Stamp, to: Stamp, cells: usize) -> Lane {
-        Lane { task, from, to, cells: vec![Default::default(); cells] }
+        let empty = LaneIndex::default();
+        let index = self.lanes.get(&task).unwrap_or(&empty);
+        self.cells_of(index, task, from, to, cells)
+    }
+
+    fn cells_of(
+        &self,
+        lane: &LaneIndex,
+        task: TaskId,
+        from: Stamp,
+        to: Stamp,
+        cells: usize,
+    ) -> Lane {
+        let now = self.now();
+        let ends = borders(from, to, cells).skip(1);
+        let cells = borders(from, to, cells)
+            .zip(ends)
+            .map(|(begin, end)| {
+                // What happens at the very end is in the last cell.
+                let end = if end == to { Stamp(end.0.saturating_add(1)) } else { end };
+                lane.cell(begin, end, now)
+            })
+            .collect();
+        Lane { task, from, to, cells }
     }
 
     /// The polls of a task that touch the time between two stamps, ascending; at most `limit` of them.
     #[must_use]
-    pub fn polls(&self, _task: TaskId, _from: Stamp, _to: Stamp, _limit: usize) -> Vec<Poll> {
-        Vec::new()
+    pub fn polls(&self, task: TaskId, from: Stamp, to: Stamp, limit: usize) -> Vec<Poll> {
+        let lane = self.lanes.get(&task);
+        lane.into_iter().flat_map(|lane| lane.polls(from, to, self.now())).take(limit).collect()
     }
 
     /// The wakes of a task between two stamps, ascending; at most `limit` of them.
     #[must_use]
-    pub fn wakes(&self, _task: TaskId, _from: Stamp, _to: Stamp, _limit: usize) -> Vec<Wake> {
-        Vec::new()
+    pub fn wakes(&self, task: TaskId, from: Stamp, to: Stamp, limit: usize) -> Vec<Wake> {
+        let Some(lane) = self.lanes.get(&task) else { return Vec::new() };
+        let numbers = lane.wakes(from, to, limit).into_iter();
+        numbers
+            .filter_map(|seq| match *self.history().get(seq)? {
+                Record { at, event: Event::Wake { cause, outcome, .. }, .. } => {
+                    Some(Wake { seq, at, cause, outcome })
+                }
+                _ => None,
+            })
+            .collect()
     }
 
-    /// The waits of a task that touch the time between two stamps, by beginning; at most `limit` of them.
+    /// The waits of a task that touch the time between two stamps: those that ended by their end, then those under
+    /// way; at most `limit` of them.
     #[must_use]
-    pub fn waits(&self, _task: TaskId, _from: Stamp, _to: Stamp, _limit: usize) -> Vec<Wait> {
-        Vec::new()
+    pub fn waits(&self, task: TaskId, from: Stamp, to: Stamp, limit: usize) -> Vec<Wait> {
+        let lane = self.lanes.get(&task);
+        lane.into_iter().flat_map(|lane| lane.waits(from, to)).take(limit).collect()
     }
 
-    /// The runtime thread's own lane: `busy` is the part of each cell in which it was parked, `polls` the turns that
-    /// ended in it.
+    /// The runtime thread's own lane: `busy` is the part of each cell in which it slept in the kernel, `polls` the
+    /// turns that touch it.
     #[must_use]
     pub fn parked(&self, from: Stamp, to: Stamp, cells: usize) -> Lane {
-        Lane { task: TaskId(0), from, to, cells: vec![Default::default(); cells] }
+        self.cells_of(&self.turns, TaskId(0), from, to, cells)
     }
 
     /// The last `limit` wakes that a token caused up to `at`, the latest one first.
     #[must_use]
-    pub fn token_wakes(
-        &self,
-        _token: nexus_protocol::TokenId,
-        _at: Stamp,
-        _limit: usize,
-    ) -> Vec<Record> {
-        Vec::new()
+    pub fn token_wakes(&self, token: TokenId, at: Stamp, limit: usize) -> Vec<Record> {
+        let is_wake = |record: &&Record| matches!(record.event, Event::Wake { cause: Cause::Io { token: by, .. }, .. } if by == token);
+        let records = self.history().range(Stamp::NEVER, at).rev();
+        records.filter(is_wake).take(limit).copied().collect()
     }
 
-    /// The occupancy of the slot table between two stamps, in `cells` cells of equal width.
+    /// The last `limit` records about a token, a timer or a task up to `at`, the latest one first. Looks through the
+    /// history backwards: for what was idle for long, that takes some milliseconds.
     #[must_use]
-    pub fn occupancy(&self, _from: Stamp, _to: Stamp, cells: usize) -> Vec<OccupancyCell> {
-        vec![OccupancyCell::default(); cells]
+    pub fn recent(&self, subject: Subject, at: Stamp, limit: usize) -> Vec<Record> {
+        let records = self.history().range(Stamp::NEVER, at).rev();
+        records.filter(|record| concerns(&record.event, subject)).take(limit).copied().collect()
     }
 
-    /// Why the poll happened that the record with this number belongs to: its start, its end, an operation, or a wake
-    /// that it answers. None if there is no such poll in the history.
+    /// The occupancy of the slot table between two stamps, in `cells` cells of equal width. Reaches back further than
+    /// the records.
     #[must_use]
-    pub fn explain(&self, _seq: Seq) -> Option<Chain> {
-        None
+    pub fn occupancy(&self, from: Stamp, to: Stamp, cells: usize) -> Vec<OccupancyCell> {
+        self.occupancy.cells(from, to, cells, self.now())
+    }
+
+    /// The earliest moment of which the occupancy is known.
+    #[must_use]
+    pub fn occupancy_since(&self) -> Option<Stamp> {
+        self.occupancy.first()
+    }
+
+    /// Why the poll happened that the record with this number belongs to: its start, its end, an operation or anything
+    /// else in it, a wake that it answers, or the event behind that wake. None if there is no such poll in the history.
+    #[must_use]
+    pub fn explain(&self, seq: Seq) -> Option<Chain> {
+        Explainer { history: self.history(), lanes: &self.lanes }.explain(seq)
     }
 
     pub(super) fn describe(&mut self, info: RuntimeInfo) {
         self.info = info;
     }
 
-    pub(super) fn snapshot(&mut self, snapshot: Snapshot) {
-        self.now = self.now.max(snapshot.taken);
+    pub(super) fn snapshot(&mut self, snapshot: Box<Snapshot>) {
+        let newest = self.pending.back().map_or(0, |last| last.totals.recorded);
+        if snapshot.totals.recorded < newest {
+            return;
+        }
+        if self.pending.len() == PENDING {
+            self.pending.pop_front();
+        }
+        if self.first.is_none() && snapshot.totals.recorded == 0 {
+            self.first = Some(0);
+        }
+        self.pending.push_back(snapshot);
+        self.settle();
     }
 
-    pub(super) fn events(&mut self, records: Vec<Record>, _next_seq: Seq, filtered: u64) {
-        self.counts.filtered += filtered;
-        self.counts.delivered += records.len() as u64;
-        for record in records {
-            self.now = self.now.max(record.at);
-            self.history.push(record);
-            if self.history.len() > self.limits.records {
-                self.history.pop();
-            }
+    pub(super) fn events(&mut self, records: Vec<Record>, next_seq: Seq, filtered: u64) {
+        let next_seq = records.last().map_or(next_seq, |last| next_seq.max(last.seq + 1));
+        if let Some(first) = records.first().filter(|_| filtered == 0 && self.first.is_some()) {
+            // A gap of which no frame told is a gap all the same.
+            self.loss(self.next, first.seq);
         }
+        let told = filtered + records.len() as u64;
+        let begin = self.first.map_or(next_seq.saturating_sub(told), |_| self.next);
+        self.first.get_or_insert(begin);
+        self.next = self.next.max(begin);
+        let span = next_seq.saturating_sub(self.next);
+        let mut delivered = 0;
+        for record in records {
+            if record.seq < self.next {
+                self.counts.misplaced += 1;
+                continue;
+            }
+            self.next = record.seq + 1;
+            delivered += 1;
+            self.record(record);
+        }
+        self.next = self.next.max(next_seq);
+        self.counts.delivered += delivered;
+        // Numbers that the frame passes over without having filtered them are missing without a reason given.
+        let filtered = filtered.min(span - delivered.min(span));
+        self.counts.filtered += filtered;
+        self.counts.lost += span.saturating_sub(delivered + filtered);
+        self.settle();
     }
 
     pub(super) fn loss(&mut self, from: Seq, to: Seq) {
-        self.counts.lost += to.saturating_sub(from);
-        self.losses.push(Loss { from, to, after: Stamp::NEVER, before: Stamp::NEVER });
+        let from = self.first.map_or(from, |_| from.max(self.next));
+        if to <= from {
+            return;
+        }
+        let begin = *self.first.get_or_insert(from);
+        self.counts.lost += to - self.next.max(begin);
+        self.next = to;
+        let after = self.latest();
+        if self.limits.losses > 0 {
+            while self.losses.len() >= self.limits.losses {
+                self.losses.pop_front();
+            }
+            self.losses.push_back(Loss { from, to, after, before: Stamp::NEVER });
+        }
+        self.settle();
+    }
+
+    /// No more records will come: shows what is left.
+    pub(super) fn end(&mut self) {
+        if let Some(needs) = self.pending.back().map(|last| rollback::needs(last)) {
+            self.first.get_or_insert(needs);
+            self.next = self.next.max(needs);
+            self.settle();
+        }
+    }
+
+    /// The stamp of the latest record.
+    fn latest(&self) -> Stamp {
+        self.history().last().map_or(Stamp::NEVER, |record| record.at)
+    }
+
+    fn record(&mut self, mut record: Record) {
+        // Stamps never run backwards; a stream that breaks this rule is shown as if they stood still.
+        record.at = record.at.max(self.latest());
+        self.counts.unknown += u64::from(matches!(record.event, Event::Unknown { .. }));
+        if let Some(loss) = self.losses.back_mut()
+            && loss.before.is_never()
+        {
+            loss.before = record.at;
+        }
+        self.index(&record);
+        self.past.push(record);
+    }
+
+    /// Enters a record into the lanes and the occupancy.
+    fn index(&mut self, record: &Record) {
+        let &Record { seq, at, ref event } = record;
+        self.occupancy.record(record, self.limits.occupancy);
+        match *event {
+            Event::Turn { mode, parked, .. } => {
+                let start = if mode == TurnMode::Park { parked } else { at };
+                let judged = (PollResult::Pending, Verdict::Progress);
+                self.turns.poll_end(seq, (start, at), judged.0, judged.1);
+            }
+            Event::PollStart { task, .. } => self.lane_of(task).poll_start(seq, at),
+            Event::PollEnd { task, started, result, verdict, .. } => {
+                self.lane_of(task).poll_end(seq, (started, at), result, verdict);
+            }
+            Event::Wake { task, cause, .. } => self.lane_of(task).wake(seq, at, cause.code()),
+            Event::WaitBegin { task: Some(task), target } => {
+                self.lane_of(task).wait_begin(at, target);
+            }
+            Event::WaitEnd { task: Some(task), target, outcome } => {
+                self.lane_of(task).wait_end(at, target, outcome);
+            }
+            _ => {}
+        }
+    }
+
+    fn lane_of(&mut self, task: TaskId) -> &mut LaneIndex {
+        self.lanes.entry(task).or_default()
+    }
+
+    /// Brings the past up to date, with the snapshots whose place has been reached.
+    fn settle(&mut self) {
+        while let Some(snapshot) = self.pending.front() {
+            let needs = if self.past.is_based() {
+                snapshot.totals.recorded
+            } else {
+                rollback::needs(snapshot)
+            };
+            // Nothing of the stream before the first frame is on its way.
+            if self.next < needs {
+                break;
+            }
+            let Some(snapshot) = self.pending.pop_front() else { break };
+            let first = !self.past.is_based();
+            self.past.snapshot(&snapshot);
+            if first {
+                self.begin_occupancy();
+            }
+            self.note_occupancy(&snapshot);
+        }
+        self.past.settle();
+        self.prune();
+    }
+
+    /// Draws the occupancy anew, now that it is known how it began.
+    fn begin_occupancy(&mut self) {
+        let slots = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        let totals = &self.past.base().totals;
+        let (live, capacity) = (slots(totals.live), slots(totals.capacity));
+        let at = self.past.epoch();
+        let mut series = OccupancySeries::default();
+        series.push(Occupancy { at, live, capacity }, self.limits.occupancy);
+        for record in self.history().after(0) {
+            series.record(record, self.limits.occupancy);
+        }
+        self.occupancy = series;
+    }
+
+    fn note_occupancy(&mut self, snapshot: &Snapshot) {
+        let slots = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        let (live, capacity) = (slots(snapshot.totals.live), slots(snapshot.totals.capacity));
+        let at = snapshot.taken;
+        self.occupancy.push(Occupancy { at, live, capacity }, self.limits.occupancy);
+    }
+
+    /// Drops from the lanes what was dropped from the history.
+    fn prune(&mut self) {
+        let Some((seq, at)) = self.history().first().map(|first| (first.seq, first.at)) else {
+            return;
+        };
+        if seq == self.pruned {
+            return;
+        }
+        self.pruned = seq;
+        self.turns.forget(seq, at);
+        let tasks = &self.past.live().tasks;
+        self.lanes.retain(|task, lane| lane.forget(seq, at) || tasks.contains_key(task));
+    }
+}
+
+/// Whether an event is about this token, timer or task.
+fn concerns(event: &Event, subject: Subject) -> bool {
+    match subject {
+        Subject::Task(task) => event.task() == Some(task),
+        Subject::Token(token) => match *event {
+            Event::TokenClaimed { token: about, .. }
+            | Event::TokenRegistered { token: about, .. }
+            | Event::TokenReleased { token: about, .. }
+            | Event::ReleaseRefused { token: about, .. }
+            | Event::Transition { token: about, .. }
+            | Event::StaleEvent { token: about, .. }
+            | Event::Wake { cause: Cause::Io { token: about, .. }, .. }
+            | Event::Operation { subject: Subject::Token(about), .. }
+            | Event::WaitBegin { target: WaitFor::Token(about, _), .. }
+            | Event::WaitEnd { target: WaitFor::Token(about, _), .. } => about == token,
+            _ => false,
+        },
+        Subject::Timer(timer) => match *event {
+            Event::Timer { timer: about, .. }
+            | Event::Wake { cause: Cause::Timer { timer: about, .. }, .. }
+            | Event::Operation { subject: Subject::Timer(about), .. }
+            | Event::WaitBegin { target: WaitFor::Timer(about), .. }
+            | Event::WaitEnd { target: WaitFor::Timer(about), .. } => about == timer,
+            _ => false,
+        },
     }
 }

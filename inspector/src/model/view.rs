@@ -3,7 +3,8 @@
 //! Knows nothing of where it came from: [`Runtime`](super::Runtime) makes views.
 
 use super::history::Loss;
-use nexus_protocol::board::{Activity, TaskRow, TokenRow, Totals};
+use super::state::State;
+use nexus_protocol::board::{Activity, TaskCounters, TaskRow, TokenCounters, TokenRow, Totals};
 use nexus_protocol::{RuntimeId, Seq, Stamp, StringId, TaskId, TokenId};
 
 /// How far a view can be trusted.
@@ -92,6 +93,72 @@ pub struct TaskRates {
     pub wasted: f64,
 }
 
+/// The time over which a rate is taken.
+struct Span {
+    ns: f64,
+}
+
+impl Span {
+    /// Shorter spans than this would make large rates of single events.
+    const SHORTEST_NS: u64 = 100_000_000;
+
+    fn between(since: Stamp, at: Stamp) -> Self {
+        Self { ns: at.since(since).max(Self::SHORTEST_NS) as f64 }
+    }
+
+    /// How many a second, of what rose from `before` to `now`.
+    fn rate(&self, now: u64, before: u64) -> f64 {
+        now.saturating_sub(before) as f64 * 1e9 / self.ns
+    }
+
+    /// Which part of the time.
+    fn part(&self, now: u64, before: u64) -> f64 {
+        (now.saturating_sub(before) as f64 / self.ns).min(1.0)
+    }
+
+    fn totals(&self, now: &Totals, before: &Totals) -> Rates {
+        Rates {
+            turns: self.rate(now.turns, before.turns),
+            events: self.rate(now.events, before.events),
+            records: self.rate(now.recorded, before.recorded),
+            wakes: self.rate(now.wakes, before.wakes),
+            polls: self.rate(now.polls, before.polls),
+            spurious: self.rate(now.spurious, before.spurious),
+            operations: self.rate(now.operations, before.operations),
+            bytes_in: self.rate(now.bytes_in, before.bytes_in),
+            bytes_out: self.rate(now.bytes_out, before.bytes_out),
+            busy: self.part(now.busy, before.busy),
+            wasted: self.part(now.wasted, before.wasted),
+            parked: self.part(now.parked, before.parked),
+        }
+    }
+
+    fn token(&self, now: &TokenCounters, before: &TokenCounters) -> TokenRates {
+        TokenRates {
+            events: self.rate(now.events, before.events),
+            wakes: self.rate(now.wakes, before.wakes),
+            spurious: self.rate(now.spurious, before.spurious),
+            stale: self.rate(now.stale, before.stale),
+            operations: self.rate(now.operations, before.operations),
+            bytes_in: self.rate(now.bytes_in, before.bytes_in),
+            bytes_out: self.rate(now.bytes_out, before.bytes_out),
+        }
+    }
+
+    fn task(&self, now: &TaskCounters, before: &TaskCounters) -> TaskRates {
+        TaskRates {
+            polls: self.rate(now.polls, before.polls),
+            wakes: self.rate(now.wakes, before.wakes),
+            redundant: self.rate(now.redundant, before.redundant),
+            self_wakes: self.rate(now.self_wakes, before.self_wakes),
+            spurious: self.rate(now.spurious, before.spurious),
+            operations: self.rate(now.operations, before.operations),
+            busy: self.part(now.busy, before.busy),
+            wasted: self.part(now.wasted, before.wasted),
+        }
+    }
+}
+
 /// One live token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Token {
@@ -168,6 +235,40 @@ impl View {
             tokens: Vec::new(),
             tasks: Vec::new(),
             finished: Vec::new(),
+        }
+    }
+
+    /// The view of `state` at `at`, with rates since it was `before`, at `since`.
+    pub(super) fn between(
+        runtime: RuntimeId,
+        at: Stamp,
+        state: &State,
+        before: &State,
+        since: Stamp,
+    ) -> Self {
+        let span = Span::between(since, at);
+        let token = |row: &TokenRow| {
+            let known = before.tokens.get(&row.token.slot).filter(|old| old.token == row.token);
+            let earlier = known.map_or(TokenCounters::default(), |old| old.counters);
+            Token { row: *row, rates: span.token(&row.counters, &earlier) }
+        };
+        let task = |row: &TaskRow| {
+            let known = before.tasks.get(&row.task);
+            let earlier = known.map_or(TaskCounters::default(), |old| old.row.counters);
+            Task { row: *row, rates: span.task(&row.counters, &earlier) }
+        };
+        Self {
+            runtime,
+            at,
+            next_seq: state.next_seq,
+            certainty: state.certainty,
+            activity: state.activity,
+            since: state.since,
+            totals: state.totals,
+            rates: span.totals(&state.totals, &before.totals),
+            tokens: state.tokens.values().map(token).collect(),
+            tasks: state.tasks.values().map(|entry| task(&entry.row)).collect(),
+            finished: state.finished.iter().copied().collect(),
         }
     }
 
@@ -255,7 +356,7 @@ pub struct Group {
     /// Their indices in [`View::tokens`].
     pub members: Vec<usize>,
     /// The sums of their counters.
-    pub counters: nexus_protocol::board::TokenCounters,
+    pub counters: TokenCounters,
     /// The sums of their rates.
     pub rates: TokenRates,
     /// When the oldest of them was claimed.

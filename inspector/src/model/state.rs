@@ -1,0 +1,479 @@
+//! The state of a runtime, moved forward record by record by the recorder's own rules.
+//!
+//! The rules for each row and counter are those of [`nexus_protocol::board`]; verdicts come with the records and are not
+//! judged again. A record changes a row only if the row does not know of it already (`seq >= next_seq`), so that rows
+//! which a snapshot copied a little later than its totals are not counted twice.
+//!
+//! Knows nothing of frames, of kept history, or of how to go back in time.
+
+use super::history::Loss;
+use super::limits::Limits;
+use super::view::Certainty;
+use nexus_protocol::board::{Activity, TaskRow, TaskState, TokenCounters, TokenRow, Totals};
+use nexus_protocol::event::{
+    Cause, Event, Operation, OperationResult, Side, Subject, TaskOutcome, TimerAction,
+    TransitionReason, TurnMode, Verdict, WaitFor, WakeOutcome,
+};
+use nexus_protocol::{
+    Direction, Interest, Readiness, Record, Seq, Stamp, StringId, TaskId, TokenId,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A live task, with what is needed to follow it but stands in no row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct TaskEntry {
+    /// The row.
+    pub(super) row: TaskRow,
+    /// The wake that its next poll will answer.
+    pub(super) queued: Option<Queued>,
+    /// The token behind the wake that its current poll answers.
+    pub(super) answering: Option<TokenId>,
+}
+
+/// A wake that put a task into the run queue.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Queued {
+    at: Stamp,
+    token: Option<TokenId>,
+}
+
+impl From<TaskRow> for TaskEntry {
+    fn from(row: TaskRow) -> Self {
+        let queued =
+            (row.state == TaskState::Queued).then_some(Queued { at: row.since, token: None });
+        Self { row, queued, answering: None }
+    }
+}
+
+/// A runtime after all records below `next_seq`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct State {
+    pub(super) next_seq: Seq,
+    pub(super) at: Stamp,
+    pub(super) certainty: Certainty,
+    pub(super) activity: Activity,
+    pub(super) since: Stamp,
+    pub(super) totals: Totals,
+    /// By slot.
+    pub(super) tokens: BTreeMap<u32, TokenRow>,
+    pub(super) tasks: BTreeMap<TaskId, TaskEntry>,
+    /// The latest one last.
+    pub(super) finished: VecDeque<TaskRow>,
+}
+
+impl State {
+    /// A runtime of which nothing is known, with `next_seq` as its next record.
+    pub(super) fn unknown(next_seq: Seq) -> Self {
+        Self {
+            next_seq,
+            at: Stamp::NEVER,
+            certainty: Certainty::NoSnapshot,
+            activity: Activity::Outside,
+            since: Stamp::NEVER,
+            totals: Totals { recorded: next_seq, ..Totals::default() },
+            tokens: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            finished: VecDeque::new(),
+        }
+    }
+
+    /// How many rows this state holds.
+    pub(super) fn rows(&self) -> usize {
+        self.tokens.len() + self.tasks.len() + self.finished.len()
+    }
+
+    /// Takes in the next record. Numbers between the last one and this are missing for good.
+    pub(super) fn apply(&mut self, record: &Record, limits: &Limits) {
+        if record.seq < self.next_seq {
+            return;
+        }
+        if record.seq > self.next_seq && self.certainty != Certainty::NoSnapshot {
+            self.certainty = Certainty::Stale(Loss {
+                from: self.next_seq,
+                to: record.seq,
+                after: self.at,
+                before: record.at,
+            });
+        }
+        self.next_seq = record.seq + 1;
+        self.totals.recorded = self.next_seq;
+        self.at = self.at.max(record.at);
+        self.apply_event(record, limits);
+    }
+
+    fn apply_event(&mut self, record: &Record, limits: &Limits) {
+        let &Record { seq, at, ref event } = record;
+        match *event {
+            Event::Turn { mode, parked, .. } => {
+                self.totals.turns += 1;
+                if mode == TurnMode::Park {
+                    self.totals.parked += at.since(parked);
+                }
+                self.now(Activity::Turning, at);
+            }
+            Event::TokenClaimed { token, kind, fd, location, live } => {
+                self.totals.claims += 1;
+                self.live(live);
+                let owner = match self.activity {
+                    Activity::Polling(task) => Some(task),
+                    _ => None,
+                };
+                let row = TokenRow { kind, fd, location, owner, ..blank_token(token) };
+                self.claim(
+                    TokenRow { next_seq: seq + 1, claimed: at, last_active: at, ..row },
+                    limits,
+                );
+            }
+            Event::TokenRegistered { token, after, errno, .. } => {
+                if let Some(row) = self.token(token, seq)
+                    && errno == 0
+                {
+                    row.interest = after;
+                }
+            }
+            Event::TokenAddress { slot, side, address } => {
+                if let Some(row) = self.slot(slot, seq) {
+                    match side {
+                        Side::Local => row.local = Some(address),
+                        Side::Peer => row.peer = Some(address),
+                    }
+                }
+            }
+            Event::TokenReleased { token, live, errno } => {
+                self.totals.releases += 1;
+                self.totals.deregister_failures += u64::from(errno != 0);
+                self.live(live);
+                if self.tokens.get(&token.slot).is_some_and(|row| row.token == token) {
+                    self.tokens.remove(&token.slot);
+                }
+            }
+            Event::ReleaseRefused { .. } => self.totals.releases_refused += 1,
+            Event::Transition { token, after, reason, .. } => {
+                self.transition(token, after, reason, seq, at);
+            }
+            Event::StaleEvent { token, current, .. } => {
+                self.totals.stale += 1;
+                if let Some(row) = self.token(TokenId { generation: current, ..token }, seq) {
+                    row.counters.stale += 1;
+                }
+            }
+            Event::TaskSpawned { task, location, name, .. } => {
+                self.totals.tasks_spawned += 1;
+                if !self.tasks.contains_key(&task) && self.tasks.len() < limits.rows {
+                    let row =
+                        TaskRow { location, name, spawned: at, since: at, ..blank_task(task) };
+                    self.tasks.insert(task, TaskRow { next_seq: seq + 1, ..row }.into());
+                }
+            }
+            Event::TaskFinished { task, outcome } => self.task_finished(task, outcome, at, limits),
+            Event::Wake { task, cause, outcome } => self.wake(task, cause, outcome, seq, at),
+            Event::PollStart { task, .. } => self.poll_start(task, seq, at),
+            Event::PollEnd { task, started, verdict, .. } => {
+                self.poll_end(task, at.since(started), verdict, seq, at);
+            }
+            Event::Operation { operation, subject, result, task, .. } => {
+                self.operation(operation, subject, result, task, seq, at);
+            }
+            Event::WaitBegin { task, target } => self.wait_begin(task, target, seq),
+            Event::WaitEnd { task, target, .. } => self.wait_end(task, target, seq),
+            Event::Timer { action, .. } => {
+                let totals = &mut self.totals;
+                match action {
+                    TimerAction::Armed => totals.timers += 1,
+                    TimerAction::Reset => {}
+                    TimerAction::Cancelled => totals.timers = totals.timers.saturating_sub(1),
+                    TimerAction::Fired => {
+                        totals.timers = totals.timers.saturating_sub(1);
+                        totals.timers_fired += 1;
+                    }
+                }
+            }
+            Event::FreelistGrown { capacity, live, growths } => {
+                self.totals.capacity = u64::from(capacity);
+                self.totals.growths = u64::from(growths);
+                self.live(live);
+            }
+            Event::Unknown { .. } => {}
+        }
+    }
+
+    fn now(&mut self, activity: Activity, since: Stamp) {
+        self.activity = activity;
+        self.since = since;
+    }
+
+    fn live(&mut self, live: u32) {
+        self.totals.live = u64::from(live);
+        self.totals.high_water = self.totals.high_water.max(self.totals.live);
+    }
+
+    /// The row in this slot, if it does not know of record `seq` yet; from now on it does.
+    fn slot(&mut self, slot: u32, seq: Seq) -> Option<&mut TokenRow> {
+        let row = self.tokens.get_mut(&slot).filter(|row| row.next_seq <= seq)?;
+        row.next_seq = seq + 1;
+        Some(row)
+    }
+
+    /// The row of this token, as [`State::slot`].
+    fn token(&mut self, token: TokenId, seq: Seq) -> Option<&mut TokenRow> {
+        let row = self.tokens.get_mut(&token.slot)?;
+        if row.token != token || row.next_seq > seq {
+            return None;
+        }
+        row.next_seq = seq + 1;
+        Some(row)
+    }
+
+    /// The entry of this task, as [`State::slot`].
+    fn task(&mut self, task: TaskId, seq: Seq) -> Option<&mut TaskEntry> {
+        let entry = self.tasks.get_mut(&task).filter(|entry| entry.row.next_seq <= seq)?;
+        entry.row.next_seq = seq + 1;
+        Some(entry)
+    }
+
+    fn claim(&mut self, row: TokenRow, limits: &Limits) {
+        let slot = row.token.slot;
+        let known = self.tokens.get(&slot);
+        // A row that is further on is this token's own from a snapshot, or that of a later owner of the slot.
+        if known.is_some_and(|known| known.next_seq >= row.next_seq) {
+            return;
+        }
+        if known.is_some() || self.tokens.len() < limits.rows {
+            self.tokens.insert(slot, row);
+        }
+    }
+
+    fn transition(
+        &mut self,
+        token: TokenId,
+        after: Readiness,
+        reason: TransitionReason,
+        seq: Seq,
+        at: Stamp,
+    ) {
+        let reported = reason == TransitionReason::Event;
+        self.totals.events += u64::from(reported);
+        let Some(row) = self.token(token, seq) else { return };
+        row.readiness = after;
+        if reported {
+            row.counters.events += 1;
+            row.last_active = at;
+        }
+        if after.contains(Readiness::READ_CLOSED) && row.read_closed.is_never() {
+            row.read_closed = at;
+        }
+    }
+
+    fn wake(&mut self, task: TaskId, cause: Cause, outcome: WakeOutcome, seq: Seq, at: Stamp) {
+        self.totals.remote += u64::from(matches!(cause, Cause::Thread { .. }));
+        match outcome {
+            WakeOutcome::Queued => {
+                self.totals.wakes += 1;
+                self.totals.queued += 1;
+            }
+            WakeOutcome::Redundant => self.totals.redundant += 1,
+            WakeOutcome::Dead => self.totals.dead += 1,
+        }
+        let token = match cause {
+            Cause::Io { token, .. } => Some(token),
+            _ => None,
+        };
+        if let Some(row) = token.and_then(|token| self.token(token, seq)) {
+            row.counters.wakes += 1;
+        }
+        let Some(entry) = self.task(task, seq) else { return };
+        let row = &mut entry.row;
+        row.last_wake_cause = cause.code();
+        row.counters.self_wakes += u64::from(cause == Cause::SelfWake);
+        match outcome {
+            WakeOutcome::Queued => {
+                row.counters.wakes += 1;
+                if row.state == TaskState::Idle {
+                    row.state = TaskState::Queued;
+                    row.since = at;
+                }
+                entry.queued = Some(Queued { at, token });
+            }
+            WakeOutcome::Redundant => row.counters.redundant += 1,
+            WakeOutcome::Dead => {}
+        }
+    }
+
+    fn poll_start(&mut self, task: TaskId, seq: Seq, at: Stamp) {
+        self.totals.polls += 1;
+        self.totals.queued = self.totals.queued.saturating_sub(1);
+        self.now(Activity::Polling(task), at);
+        let Some(entry) = self.task(task, seq) else { return };
+        let queued = entry.queued.take();
+        entry.answering = queued.and_then(|queued| queued.token);
+        let row = &mut entry.row;
+        row.counters.polls += 1;
+        if let Some(queued) = queued {
+            row.counters.waited += at.since(queued.at);
+        }
+        row.state = TaskState::Polling;
+        row.since = at;
+    }
+
+    fn poll_end(&mut self, task: TaskId, length: u64, verdict: Verdict, seq: Seq, at: Stamp) {
+        let spurious = verdict == Verdict::Spurious;
+        let unattributed = u64::from(verdict == Verdict::Unattributed);
+        self.totals.busy += length;
+        self.totals.spurious += u64::from(spurious);
+        self.totals.unattributed += unattributed;
+        self.totals.wasted += if spurious { length } else { 0 };
+        self.now(Activity::Turning, at);
+        let Some(entry) = self.task(task, seq) else { return };
+        let answering = entry.answering.take();
+        let row = &mut entry.row;
+        row.counters.busy += length;
+        row.counters.longest = row.counters.longest.max(length);
+        row.counters.unattributed += unattributed;
+        if spurious {
+            row.counters.spurious += 1;
+            row.counters.wasted += length;
+        }
+        row.state = if entry.queued.is_some() { TaskState::Queued } else { TaskState::Idle };
+        row.since = at;
+        if spurious && let Some(row) = answering.and_then(|token| self.token(token, seq)) {
+            row.counters.spurious += 1;
+        }
+    }
+
+    fn task_finished(&mut self, task: TaskId, outcome: TaskOutcome, at: Stamp, limits: &Limits) {
+        self.totals.tasks_finished += 1;
+        let Some(entry) = self.tasks.remove(&task) else { return };
+        if entry.queued.is_some() {
+            self.totals.queued = self.totals.queued.saturating_sub(1);
+        }
+        if limits.finished == 0 {
+            return;
+        }
+        while self.finished.len() >= limits.finished {
+            self.finished.pop_front();
+        }
+        self.finished.push_back(TaskRow {
+            state: TaskState::Finished,
+            outcome: Some(outcome),
+            since: at,
+            waiting_for: None,
+            ..entry.row
+        });
+    }
+
+    fn operation(
+        &mut self,
+        operation: Operation,
+        subject: Subject,
+        result: OperationResult,
+        task: Option<TaskId>,
+        seq: Seq,
+        at: Stamp,
+    ) {
+        let (bytes_in, bytes_out) = bytes(operation, result);
+        self.totals.operations += 1;
+        self.totals.bytes_in += bytes_in;
+        self.totals.bytes_out += bytes_out;
+        if let Some(entry) = task.and_then(|task| self.task(task, seq)) {
+            entry.row.counters.operations += 1;
+            entry.row.counters.progress += u64::from(result.is_progress());
+        }
+        let Subject::Token(token) = subject else { return };
+        let Some(row) = self.token(token, seq) else { return };
+        row.owner = task.or(row.owner);
+        row.last_active = at;
+        let counters = &mut row.counters;
+        counters.operations += 1;
+        counters.bytes_in += bytes_in;
+        counters.bytes_out += bytes_out;
+        match result {
+            OperationResult::WouldBlock => counters.would_block += 1,
+            OperationResult::NotReady => counters.not_ready += 1,
+            OperationResult::Error(_) => counters.errors += 1,
+            OperationResult::Done(_) | OperationResult::EndOfFile => {}
+        }
+    }
+
+    fn wait_begin(&mut self, task: Option<TaskId>, target: WaitFor, seq: Seq) {
+        if let Some(entry) = task.and_then(|task| self.task(task, seq)) {
+            entry.row.waits += 1;
+            entry.row.waiting_for = Some(target);
+        }
+        if let Some(waiters) = self.waiters(target, seq) {
+            *waiters += 1;
+        }
+    }
+
+    fn wait_end(&mut self, task: Option<TaskId>, target: WaitFor, seq: Seq) {
+        if let Some(entry) = task.and_then(|task| self.task(task, seq)) {
+            let row = &mut entry.row;
+            row.waits = row.waits.saturating_sub(1);
+            if row.waiting_for == Some(target) {
+                row.waiting_for = None;
+            }
+        }
+        if let Some(waiters) = self.waiters(target, seq) {
+            *waiters = waiters.saturating_sub(1);
+        }
+    }
+
+    fn waiters(&mut self, target: WaitFor, seq: Seq) -> Option<&mut u32> {
+        let WaitFor::Token(token, direction) = target else { return None };
+        let row = self.token(token, seq)?;
+        Some(match direction {
+            Direction::Readable => &mut row.waiters_readable,
+            Direction::Writable => &mut row.waiters_writable,
+        })
+    }
+}
+
+/// Bytes that went in and out by an operation.
+pub(super) fn bytes(operation: Operation, result: OperationResult) -> (u64, u64) {
+    match (operation, result) {
+        (Operation::Read | Operation::Receive, OperationResult::Done(bytes)) => (bytes.into(), 0),
+        (Operation::Write | Operation::Send, OperationResult::Done(bytes)) => (0, bytes.into()),
+        _ => (0, 0),
+    }
+}
+
+/// The row of a token of which only the name is known.
+pub(super) fn blank_token(token: TokenId) -> TokenRow {
+    TokenRow {
+        next_seq: 0,
+        token,
+        kind: nexus_protocol::event::SourceKind::Other,
+        fd: -1,
+        interest: Interest::EMPTY,
+        readiness: Readiness::EMPTY,
+        owner: None,
+        location: StringId::EMPTY,
+        claimed: Stamp::NEVER,
+        last_active: Stamp::NEVER,
+        read_closed: Stamp::NEVER,
+        local: None,
+        peer: None,
+        waiters_readable: 0,
+        waiters_writable: 0,
+        counters: TokenCounters::default(),
+        changing: false,
+    }
+}
+
+/// The row of a task of which only the number is known.
+pub(super) fn blank_task(task: TaskId) -> TaskRow {
+    TaskRow {
+        next_seq: 0,
+        task,
+        state: TaskState::Idle,
+        outcome: None,
+        location: StringId::EMPTY,
+        name: StringId::EMPTY,
+        spawned: Stamp::NEVER,
+        since: Stamp::NEVER,
+        last_wake_cause: 0,
+        waiting_for: None,
+        waits: 0,
+        counters: Default::default(),
+        changing: false,
+    }
+}
