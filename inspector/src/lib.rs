@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod demo;
 pub mod model;
 pub mod source;
 pub mod text;

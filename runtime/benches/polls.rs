@@ -24,7 +24,8 @@ fn main() {
     for (name, workload) in workloads {
         workload(&off);
         workload(&on);
-        let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (workload(&off), workload(&on))).collect();
+        let rounds: Vec<(f64, f64)> =
+            (0..ROUNDS).map(|_| (workload(&off), workload(&on))).collect();
         let spread = |value: fn(&(f64, f64)) -> f64| {
             let mut values: Vec<f64> = rounds.iter().map(value).collect();
             values.sort_by(f64::total_cmp);
