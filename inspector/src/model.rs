@@ -23,6 +23,10 @@ mod rollback;
 mod runtime;
 mod state;
 mod strings;
+#[doc(hidden)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use chain::Chain;

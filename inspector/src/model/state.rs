@@ -119,10 +119,7 @@ impl State {
                     _ => None,
                 };
                 let row = TokenRow { kind, fd, location, owner, ..blank_token(token) };
-                self.claim(
-                    TokenRow { next_seq: seq + 1, claimed: at, last_active: at, ..row },
-                    limits,
-                );
+                self.claim(TokenRow { next_seq: seq + 1, claimed: at, ..row }, limits);
             }
             Event::TokenRegistered { token, after, errno, .. } => {
                 if let Some(row) = self.token(token, seq)
