@@ -676,4 +676,27 @@ pub mod kind {
 
     /// The largest code in use.
     pub const LAST: u8 = FREELIST_GROWN;
+
+    /// The words on the screen and in traces, by code.
+    pub const NAMES: [&str; LAST as usize + 1] = [
+        "none",
+        "turn",
+        "token-claimed",
+        "token-registered",
+        "token-address",
+        "token-released",
+        "release-refused",
+        "transition",
+        "stale-event",
+        "task-spawned",
+        "task-finished",
+        "wake",
+        "poll-start",
+        "poll-end",
+        "operation",
+        "wait-begin",
+        "wait-end",
+        "timer",
+        "freelist-grown",
+    ];
 }
