@@ -1,0 +1,268 @@
+//! What happened, in sentences: records, wakes, polls and chains as a person would tell them.
+//!
+//! Everything that comes out of here is clean.
+
+use super::tasks::{target_text, task_text};
+use crate::model::{Chain, Strings, View};
+use crate::text;
+use nexus_protocol::event::{
+    Cause, Event, Operation, OperationResult, Subject, TimerAction, Verdict, WakeOutcome,
+};
+use nexus_protocol::{Record, Stamp, TaskId};
+
+/// How something is to be taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// A plain fact.
+    #[default]
+    Plain,
+    /// Of little weight.
+    Quiet,
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Notice,
+    /// Wrong.
+    Bad,
+    /// A heading.
+    Heading,
+}
+
+/// A line of a panel: a word of what it is about, and what there is to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// What it is about.
+    pub label: String,
+    /// What there is to say.
+    pub text: String,
+    /// How it is to be taken.
+    pub tone: Tone,
+}
+
+/// A line of a panel.
+#[must_use]
+pub fn note(label: &str, text: impl Into<String>, tone: Tone) -> Note {
+    Note { label: label.to_owned(), text: text.into(), tone }
+}
+
+/// What names are looked up in, and the moment from which times count.
+#[derive(Clone, Copy, Debug)]
+pub struct Speaker<'a> {
+    /// The shown moment.
+    pub view: &'a View,
+    /// The process's strings.
+    pub strings: &'a Strings,
+    /// The beginning of the process, or of whatever else times are told from.
+    pub origin: Stamp,
+}
+
+impl Speaker<'_> {
+    /// A task, with its name.
+    #[must_use]
+    pub fn task(&self, task: TaskId) -> String {
+        task_text(task, self.view, self.strings)
+    }
+
+    /// A moment since the beginning, to the microsecond.
+    #[must_use]
+    pub fn moment(&self, at: Stamp) -> String {
+        crate::ui::widget::axis::moment(at.since(self.origin), 1_000)
+    }
+
+    /// Why a task was woken: `token 7.3 became readable`.
+    #[must_use]
+    pub fn cause(&self, cause: &Cause) -> String {
+        match *cause {
+            Cause::Io { token, direction, .. } => format!("token {token} {direction}"),
+            Cause::Timer { timer, .. } => format!("timer {timer}"),
+            Cause::Join { task } => format!("{} finished", self.task(task)),
+            Cause::Task { task } => format!("woken by {}", self.task(task)),
+            Cause::SelfWake => "woke itself".to_owned(),
+            Cause::Yield => "yielded".to_owned(),
+            Cause::Spawn => "spawned".to_owned(),
+            Cause::Thread { thread, .. } => format!("woken by thread {thread}"),
+            Cause::Outside => "woken from outside of any poll".to_owned(),
+            Cause::Shutdown => "aborted or shut down".to_owned(),
+        }
+    }
+
+    /// What came of a wake, if that is worth a word.
+    #[must_use]
+    pub fn outcome(outcome: WakeOutcome) -> (&'static str, Tone) {
+        match outcome {
+            WakeOutcome::Queued => ("queued", Tone::Plain),
+            WakeOutcome::Redundant => ("redundant: it was queued already", Tone::Notice),
+            WakeOutcome::Dead => ("dead: the task had finished", Tone::Notice),
+        }
+    }
+
+    /// One operation with its result: `read 7.3 → 512 bytes`.
+    #[must_use]
+    pub fn operation(&self, record: &Record) -> Option<String> {
+        let Event::Operation { operation, subject, result, .. } = record.event else { return None };
+        let subject = match subject {
+            Subject::Token(token) => token.to_string(),
+            Subject::Timer(timer) => format!("timer {timer}"),
+            Subject::Task(task) => self.task(task),
+        };
+        let verb =
+            if matches!(operation, Operation::Timer) { "wait for" } else { operation.name() };
+        Some(format!("{verb} {subject} → {}", result_text(operation, result)))
+    }
+
+    /// The event behind a wake.
+    fn origin_of(&self, record: &Record) -> String {
+        match record.event {
+            Event::Transition { token, before, after, reason, .. } => {
+                format!("token {token}: {before} → {after} ({reason})")
+            }
+            Event::Timer { timer, action: TimerAction::Fired, deadline_ns, .. } => {
+                let late = record.at.since(Stamp(deadline_ns));
+                format!("timer {timer} fired, {} after its deadline", text::duration_ns(late))
+            }
+            _ => format!("record {}", record.seq),
+        }
+    }
+
+    /// The chain of a poll, link by link: event, wake, poll, operations, and a verdict.
+    #[must_use]
+    pub fn chain(&self, chain: &Chain) -> Vec<Note> {
+        let mut notes = Vec::new();
+        if let Some(event) = &chain.event {
+            let told = format!("{}  at {}", self.origin_of(event), self.moment(event.at));
+            notes.push(note("event", told, Tone::Plain));
+        }
+        notes.extend(self.wake_notes(chain));
+        notes.extend(self.poll_note(chain));
+        notes.extend(self.operation_note(chain));
+        if chain.incomplete {
+            let why = "records of this chain were lost, left out, or are no longer kept";
+            notes.push(note("", why, Tone::Notice));
+        }
+        notes
+    }
+
+    fn wake_notes(&self, chain: &Chain) -> Vec<Note> {
+        let told = |record: &Record| match &record.event {
+            Event::Wake { task, cause, outcome } => {
+                let (outcome, tone) = Self::outcome(*outcome);
+                Some((format!("{} → {} {outcome}", self.cause(cause), self.task(*task)), tone))
+            }
+            _ => None,
+        };
+        let mut notes = Vec::new();
+        if let Some((mut text, tone)) = chain.wake.as_ref().and_then(told) {
+            if let (Some(wake), Some(start)) = (&chain.wake, &chain.start) {
+                let waited = text::duration_ns(start.at.since(wake.at));
+                text.push_str(&format!(", polled {waited} later"));
+            }
+            notes.push(note("wake", text, tone));
+        }
+        match chain.redundant.as_slice() {
+            [] => {}
+            [one] => {
+                let cause = match &one.event {
+                    Event::Wake { cause, .. } => self.cause(cause),
+                    _ => String::new(),
+                };
+                notes.push(note("also", format!("a redundant wake: {cause}"), Tone::Notice));
+            }
+            many => {
+                let text = format!("{} redundant wakes", many.len());
+                notes.push(note("also", text, Tone::Notice));
+            }
+        }
+        notes
+    }
+
+    fn poll_note(&self, chain: &Chain) -> Option<Note> {
+        let number = match chain.start.map(|record| record.event) {
+            Some(Event::PollStart { number, .. }) => format!("poll {} of ", text::count(number)),
+            _ => "poll of ".to_owned(),
+        };
+        let Some(end) = chain.end else {
+            let Event::PollStart { task, .. } = chain.start?.event else { return None };
+            return Some(note(
+                "poll",
+                format!("{number}{}, under way", self.task(task)),
+                Tone::Plain,
+            ));
+        };
+        let Event::PollEnd { task, started, result, verdict, .. } = end.event else { return None };
+        let took = text::duration_ns(end.at.since(started));
+        let (judged, tone) = verdict_text(verdict);
+        let text = format!("{number}{} took {took}, {result}: {judged}", self.task(task));
+        Some(note("poll", text, tone))
+    }
+
+    fn operation_note(&self, chain: &Chain) -> Option<Note> {
+        const SHOWN: usize = 6;
+        chain.start?;
+        if chain.operations.is_empty() {
+            return Some(note("did", "no operation of ours", Tone::Quiet));
+        }
+        let mut told: Vec<String> = chain
+            .operations
+            .iter()
+            .take(SHOWN)
+            .filter_map(|record| self.operation(record))
+            .collect();
+        if let Some(more) = chain.operations.len().checked_sub(SHOWN).filter(|&more| more > 0) {
+            told.push(format!("{more} more"));
+        }
+        Some(note("did", told.join("; "), Tone::Plain))
+    }
+
+    /// A wake as a line of a list: when, why, for whom, what came of it.
+    #[must_use]
+    pub fn wake_line(&self, record: &Record, with_task: bool) -> Option<Note> {
+        let Event::Wake { task, cause, outcome } = &record.event else { return None };
+        let mut text = self.cause(cause);
+        if with_task {
+            text.push_str(&format!(" → {}", self.task(*task)));
+        }
+        let (outcome, tone) = match outcome {
+            WakeOutcome::Queued => ("", Tone::Plain),
+            WakeOutcome::Redundant => (", redundant", Tone::Notice),
+            WakeOutcome::Dead => (", dead", Tone::Notice),
+        };
+        Some(note(&self.moment(record.at), text + outcome, tone))
+    }
+
+    /// What a task waits for.
+    #[must_use]
+    pub fn waiting(&self, target: nexus_protocol::event::WaitFor) -> String {
+        target_text(target)
+    }
+}
+
+/// How a poll is judged, in words.
+#[must_use]
+pub fn verdict_text(verdict: Verdict) -> (&'static str, Tone) {
+    match verdict {
+        Verdict::Progress => ("progress", Tone::Good),
+        Verdict::Spurious => ("spurious, nothing was achieved", Tone::Bad),
+        Verdict::Unattributed => {
+            ("no progress, but a foreign waker may have had a reason", Tone::Notice)
+        }
+        Verdict::Excused => ("no progress, and nothing wrong with that", Tone::Quiet),
+    }
+}
+
+fn result_text(operation: Operation, result: OperationResult) -> String {
+    match result {
+        OperationResult::Done(bytes) => match operation {
+            Operation::Read | Operation::Write | Operation::Receive | Operation::Send => {
+                format!("{} bytes", text::count(u64::from(bytes)))
+            }
+            Operation::Accept => format!("fd {bytes}"),
+            _ => "done".to_owned(),
+        },
+        OperationResult::EndOfFile => "end of file".to_owned(),
+        OperationResult::Error(errno) => {
+            std::io::Error::from_raw_os_error(errno as i32).to_string()
+        }
+        OperationResult::WouldBlock => "would-block".to_owned(),
+        OperationResult::NotReady => "not-ready".to_owned(),
+    }
+}

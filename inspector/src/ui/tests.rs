@@ -1,0 +1,136 @@
+//! Every pane as it looks at two sizes, and that no size is too small.
+
+use super::draw;
+use super::theme::Theme;
+use crate::app::{App, testing};
+use crate::event::Event;
+use crate::source::{Ending, Mode, Update};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::layout::Size;
+use std::time::Duration;
+
+const SMALL: Size = Size { width: 80, height: 24 };
+const LARGE: Size = Size { width: 120, height: 40 };
+
+fn press(app: &mut App, keys: &str) {
+    for key in keys.split_whitespace() {
+        let code = match key {
+            "Up" => KeyCode::Up,
+            "Down" => KeyCode::Down,
+            "Left" => KeyCode::Left,
+            "Right" => KeyCode::Right,
+            "Enter" => KeyCode::Enter,
+            "space" => KeyCode::Char(' '),
+            other => KeyCode::Char(other.chars().next().expect("a key")),
+        };
+        app.update(Event::Key(KeyEvent::new(code, KeyModifiers::NONE)));
+    }
+}
+
+fn app(mode: Mode, size: Size, ending: Option<Ending>) -> App {
+    let mut app = App::new("trace.json", mode, size);
+    for frame in testing::frames(12) {
+        app.update(Event::Update(Update::Frame(frame)));
+    }
+    if let Some(ending) = ending {
+        app.update(Event::Update(Update::Ended(ending)));
+    }
+    app.update(Event::Tick(Duration::from_millis(50)));
+    app
+}
+
+fn screen(app: &App, size: Size) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(size.width, size.height)).expect("a screen");
+    terminal.draw(|frame| draw(frame, app, &Theme::new(true))).expect("it never fails");
+    let buffer = terminal.backend().buffer();
+    let line = |y| -> String { (0..size.width).map(|x| buffer[(x, y)].symbol()).collect() };
+    (0..size.height).map(|y| line(y).trim_end().to_owned() + "\n").collect()
+}
+
+fn replayed(size: Size, keys: &str) -> String {
+    let mut app = app(Mode::Replay, size, Some(Ending::EndOfFile { truncated: false }));
+    press(&mut app, keys);
+    screen(&app, size)
+}
+
+macro_rules! screens {
+    ($($name:ident: $keys:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            insta::assert_snapshot!(concat!(stringify!($name), "_80x24"), replayed(SMALL, $keys));
+            insta::assert_snapshot!(concat!(stringify!($name), "_120x40"), replayed(LARGE, $keys));
+        }
+    )*};
+}
+
+screens! {
+    tokens: "1";
+    tokens_by_location: "1 g Down Enter";
+    token_detail: "1 Down Down Enter";
+    tasks: "2";
+    task_detail: "2 Down Down Enter";
+    timeline: "3";
+    timeline_with_cursor: "3 Down Down Down P";
+    timeline_near: "3 Down - P + + + + + + + +";
+    freelist: "4";
+    freelist_with_slot: "4 Right Right Right Right";
+    help: "?";
+    filter: "1 / s e s s";
+}
+
+#[test]
+fn live_and_gone() {
+    insta::assert_snapshot!("live_120x40", screen(&app(Mode::Live, LARGE, None), LARGE));
+    let mut gone = app(Mode::Live, SMALL, Some(Ending::TargetGone));
+    gone.update(Event::Tick(Duration::from_secs(12)));
+    insta::assert_snapshot!("gone_80x24", screen(&gone, SMALL));
+    let mut held = app(Mode::Live, SMALL, None);
+    press(&mut held, "space ,");
+    insta::assert_snapshot!("held_80x24", screen(&held, SMALL));
+    let size = Size { width: 40, height: 10 };
+    let mut tiny = app(Mode::Live, size, None);
+    insta::assert_snapshot!("tokens_40x10", screen(&tiny, size));
+    press(&mut tiny, "3");
+    insta::assert_snapshot!("timeline_40x10", screen(&tiny, size));
+}
+
+#[test]
+fn no_size_is_too_small() {
+    let mut app = app(Mode::Replay, LARGE, Some(Ending::EndOfFile { truncated: true }));
+    let sizes = (1..=12).flat_map(|height| [1, 2, 3, 7, 19, 40, 81].map(|width| (width, height)));
+    for (width, height) in sizes {
+        let size = Size { width, height };
+        app.update(Event::Resize(size));
+        for keys in ["1", "2 Down Enter", "3 Left", "4 Right", "?", "?"] {
+            press(&mut app, keys);
+            screen(&app, size);
+            // The terminal can be smaller than the app has been told.
+            screen(&app, Size { width: width.div_ceil(2), height: height.div_ceil(2) });
+        }
+        press(&mut app, "2 Enter");
+    }
+}
+
+#[test]
+fn without_colours_nothing_is_coloured() {
+    let mut app = app(Mode::Replay, LARGE, Some(Ending::EndOfFile { truncated: false }));
+    for keys in ["1", "2", "3 Down Down P", "4", "?"] {
+        press(&mut app, keys);
+        let mut terminal = Terminal::new(TestBackend::new(120, 40)).expect("a screen");
+        terminal.draw(|frame| draw(frame, &app, &Theme::new(false))).expect("it never fails");
+        for cell in &terminal.backend().buffer().content {
+            use ratatui::style::Color::Reset;
+            assert_eq!((cell.fg, cell.bg), (Reset, Reset), "{:?} in {keys}", cell.symbol());
+        }
+    }
+}
+
+#[test]
+fn before_anything_is_known_the_screen_says_what_it_waits_for() {
+    let app = App::new("gateway (4711)", Mode::Live, SMALL);
+    let text = screen(&app, SMALL);
+    assert!(text.contains("waiting for the process to say who it is"), "{text}");
+    assert!(text.contains("○ attaching"), "{text}");
+}
