@@ -37,12 +37,6 @@
 //! other records, wakes by the driver and by expired timers among them, share the stamp of the record before. Stamps
 //! never run backwards.
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "executor and endpoint, which use it, are still being built"
-)]
-
 pub(crate) mod board;
 pub(crate) mod clock;
 mod probes;
@@ -62,6 +56,7 @@ use self::clock::Clock;
 use self::registry::{Description, Observed, Recording, Registry};
 use self::ring::Ring;
 use self::writer::Writer;
+use crate::endpoint;
 use nexus_protocol::event::Cause;
 use nexus_protocol::{RuntimeId, Stamp};
 use std::ffi::OsStr;
@@ -94,6 +89,7 @@ impl Default for Options {
 
 /// The runtime thread's end of the recorder. Not `Sync`: all probes run on the runtime thread.
 pub(crate) struct Recorder {
+    registry: &'static Registry,
     observed: Arc<Observed>,
     /// `None` if recording is off: the one branch of each probe.
     live: Option<Box<Writer>>,
@@ -122,6 +118,15 @@ impl RemoteProbe {
 impl Recorder {
     /// A recorder for the runtime that is built on this thread, made known to the endpoint.
     pub(crate) fn new(runtime: RuntimeId, options: &Options) -> Self {
+        Self::known_to(Registry::of_process(), runtime, options)
+    }
+
+    /// A recorder that is made known to this registry.
+    pub(crate) fn known_to(
+        registry: &'static Registry,
+        runtime: RuntimeId,
+        options: &Options,
+    ) -> Self {
         let clock = Clock::of_process();
         clock.first_anchor();
         let enabled = options.enabled && !is_off(std::env::var_os(SWITCH).as_deref());
@@ -129,14 +134,14 @@ impl Recorder {
             ring: Ring::new(options.ring_records),
             board: Board::new(options.board_rows),
         });
-        let observed = Registry::of_process().register(Description {
+        let observed = registry.register(Description {
             id: runtime,
             name: options.name.clone(),
             started: clock.now(),
             recording,
         });
         let live = enabled.then(|| Box::new(Writer::new(Arc::clone(&observed), clock)));
-        Self { observed, live }
+        Self { registry, observed, live }
     }
 
     /// The part for other threads.
@@ -155,9 +160,11 @@ impl Recorder {
 }
 
 impl Drop for Recorder {
-    /// Says that the runtime has ended. Its records stay readable as long as anybody reads them, and a while longer.
+    /// Says that the runtime has ended, and gives attached clients a moment to take the rest. Its records stay readable
+    /// as long as anybody reads them, and until a few more runtimes have ended.
     fn drop(&mut self) {
-        Registry::of_process().end(&self.observed, Clock::of_process().now());
+        self.registry.end(&self.observed, Clock::of_process().now());
+        endpoint::drain();
     }
 }
 

@@ -1,0 +1,242 @@
+//! The endpoint's thread: waits, accepts, serves.
+//!
+//! It sleeps in `poll` until somebody connects. While anybody has subscribed it wakes every [`TICK`] to pass on what
+//! was recorded meanwhile. It touches runtimes only by reading what they have recorded.
+
+use super::client::{Client, Left};
+use super::control::Control;
+use super::directory::Bound;
+use super::publisher::Sources;
+use super::system::{self, Guarded};
+use super::timeline::Timeline;
+use super::{MAX_CLIENTS, TARGET};
+use crate::record::clock::{Clock, monotonic_ns};
+use crate::record::registry::Registry;
+use crate::record::strings::Strings;
+use nexus_protocol::frame::{Goodbye, Process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often subscribers are given what was recorded.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How often, while a ring fills so fast that it might wrap around within a tick.
+const HURRIED_TICK: Duration = Duration::from_millis(1);
+
+/// How long the listener is left alone after it failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Everything the thread owns.
+pub(super) struct Server {
+    control: Arc<Control>,
+    listener: Guarded<UnixListener>,
+    /// Held until the process ends.
+    _lock: Option<Guarded<File>>,
+    process: Process,
+    registry: &'static Registry,
+    strings: &'static Strings,
+    clock: Clock,
+    timeline: Timeline,
+    clients: Vec<Client>,
+    /// Given up for a moment when the process has no descriptor left, so that a client can at least be told off.
+    spare: Option<Guarded<File>>,
+    accept_after: Option<Instant>,
+    next_tick: Instant,
+}
+
+impl Server {
+    /// A server for the runtimes of `registry`, on a socket that listens already.
+    pub(super) fn new(
+        control: Arc<Control>,
+        bound: Bound,
+        process: Process,
+        registry: &'static Registry,
+    ) -> Self {
+        let clock = Clock::of_process();
+        Self {
+            control,
+            listener: Guarded::new(bound.listener),
+            _lock: bound.lock.map(Guarded::new),
+            process,
+            registry,
+            strings: Strings::of_process(),
+            clock,
+            timeline: Timeline::new(clock.first_anchor()),
+            clients: Vec::new(),
+            spare: spare(),
+            accept_after: None,
+            next_tick: Instant::now(),
+        }
+    }
+
+    /// Serves for as long as `goes_on` says, which is asked after each time it waited.
+    pub(super) fn run(mut self, goes_on: impl Fn() -> bool) {
+        while goes_on() {
+            if let Err(error) = self.wait() {
+                tracing::error!(target: TARGET, %error, "the endpoint cannot wait for clients");
+                std::thread::sleep(ACCEPT_PAUSE);
+            }
+            self.step(Instant::now());
+        }
+    }
+
+    /// Sleeps until there is something to do.
+    fn wait(&self) -> io::Result<()> {
+        let now = Instant::now();
+        let timeout = self.wakes_at().map(|at| timespec(at.saturating_duration_since(now)));
+        let listens = self.accept_after.is_none_or(|after| after <= now);
+        let mut fds = vec![PollFd::from_borrowed_fd(self.control.wake_up(), PollFlags::IN)];
+        fds.extend(listens.then(|| PollFd::new(&*self.listener, PollFlags::IN)));
+        fds.extend(self.clients.iter().map(|client| {
+            let out = if client.wants_to_write() { PollFlags::OUT } else { PollFlags::empty() };
+            PollFd::from_borrowed_fd(client.as_fd(), PollFlags::IN | out)
+        }));
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// When to wake without being called, if ever.
+    fn wakes_at(&self) -> Option<Instant> {
+        let tick = self.clients.iter().any(Client::is_subscribed).then_some(self.next_tick);
+        let clients = self.clients.iter().filter_map(Client::wakes_at);
+        clients.chain(tick).chain(self.accept_after).min()
+    }
+
+    fn step(&mut self, now: Instant) {
+        let requests = self.control.take_requests();
+        if requests.gave_up {
+            self.clients.iter_mut().for_each(Client::give_up);
+        }
+        if requests.ending {
+            self.clients.iter_mut().for_each(|client| client.finish(Goodbye::ProcessEnding));
+        }
+        if self.accept_after.is_none_or(|after| after <= now) {
+            self.accept_after = None;
+            self.accept_all(now);
+        }
+        self.serve_all(now);
+        let subscribed = self.clients.iter().filter(|client| client.is_subscribed()).count();
+        // Whoever is leaving counts as well: what is queued for it is not delivered yet.
+        let drained = self.clients.iter().all(Client::is_drained);
+        let over = requests.ending && drained && subscribed == 0;
+        self.control.report(subscribed, drained.then_some(requests.drain), over);
+    }
+
+    fn serve_all(&mut self, now: Instant) {
+        if self.clients.is_empty() {
+            return;
+        }
+        self.keep_time();
+        let sources = Sources {
+            registry: self.registry,
+            strings: self.strings,
+            timeline: &self.timeline,
+            clock: self.clock,
+        };
+        let mut hurried = false;
+        let process = &self.process;
+        self.clients.retain_mut(|client| match client.serve(process, &sources, now) {
+            Ok(progress) => {
+                hurried |= progress.hurried && !progress.blocked;
+                true
+            }
+            Err(Left::Finished) => false,
+            Err(reason) => {
+                tracing::debug!(target: TARGET, %reason, "a client has left");
+                false
+            }
+        });
+        self.next_tick = now + if hurried { HURRIED_TICK } else { TICK };
+    }
+
+    /// Keeps the way from ticks to nanoseconds up to date.
+    fn keep_time(&mut self) {
+        while !self.timeline.is_known() {
+            // A client came within the first millisecond of the first runtime: the clocks are too young to compare.
+            std::thread::sleep(Duration::from_millis(1));
+            self.timeline.refine(self.clock);
+        }
+        if self.timeline.anchor_is_due(monotonic_ns()) {
+            self.timeline.refine(self.clock);
+        }
+    }
+
+    fn accept_all(&mut self, now: Instant) {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.admit(stream, now),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+                    ) => {}
+                Err(error) => {
+                    self.refuse_for_want_of_descriptors(&error, now);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes a connection in, if it comes from our own user or root and there is room.
+    fn admit(&mut self, stream: UnixStream, now: Instant) {
+        let own = rustix::process::geteuid().as_raw();
+        let peer = match system::peer(&stream).and_then(|peer| {
+            stream.set_nonblocking(true)?;
+            Ok(peer)
+        }) {
+            Ok(peer) if peer.uid == own || peer.uid == 0 => peer,
+            Ok(peer) => {
+                tracing::warn!(target: TARGET, ?peer, "a client of another user was refused");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(target: TARGET, %error, "cannot tell who a client is");
+                return;
+            }
+        };
+        let client = if self.clients.iter().filter(|client| client.counts()).count() < MAX_CLIENTS {
+            Client::new(stream, now)
+        } else {
+            tracing::warn!(target: TARGET, ?peer, "there are {MAX_CLIENTS} clients already");
+            Client::turned_away(stream, now)
+        };
+        // A flood of clients that are turned away must not pile up either: the oldest of them has waited long enough.
+        if self.clients.len() >= 2 * MAX_CLIENTS
+            && let Some(oldest) = self.clients.iter().position(|client| !client.counts())
+        {
+            self.clients.remove(oldest);
+        }
+        self.clients.push(client);
+    }
+
+    /// Without descriptors a waiting connection can be neither accepted nor waited for: it would wake us again and
+    /// again. The spare one makes room to accept it, and to hang up.
+    fn refuse_for_want_of_descriptors(&mut self, error: &io::Error, now: Instant) {
+        let exhausted = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+        if exhausted && self.spare.take().is_some() {
+            drop(self.listener.accept());
+            self.spare = spare();
+        }
+        tracing::warn!(target: TARGET, %error, "cannot accept a client");
+        self.accept_after = Some(now + ACCEPT_PAUSE);
+    }
+}
+
+fn spare() -> Option<Guarded<File>> {
+    File::open("/dev/null").ok().map(Guarded::new)
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    // Rounded up: a timer that fires a little early would wake us in vain.
+    let ns = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX / 2) + 1;
+    Timespec { tv_sec: ns / 1_000_000_000, tv_nsec: ns % 1_000_000_000 }
+}
