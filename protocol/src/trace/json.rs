@@ -36,6 +36,9 @@ pub use write::Writer;
 /// The version of the format. It grows when a reader of the old one would misunderstand the new one.
 pub const VERSION: u32 = 1;
 
+/// The JSON Schema (draft 2020-12) of the document.
+pub const SCHEMA: &str = include_str!("../../trace.schema.json");
+
 /// What the document begins with.
 const BEGINNING: &str = "{\"format\":\"nexus-trace\",";
 

@@ -1,7 +1,10 @@
 //! The protocol from outside: what goes in comes out, in whatever pieces it travels, and nonsense is refused.
 
 mod arbitrary;
+mod golden;
 mod json;
+mod sample;
+mod schema;
 mod session;
 mod wire;
 mod words;
