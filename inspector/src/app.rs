@@ -30,11 +30,12 @@ use crate::event::Event;
 use crate::keymap::{self, Action, Pane, Scope};
 use crate::model::{Counts, Limits, Model, Runtime, View};
 use crate::source::{Ending, Mode, Update};
+use crate::ui::freelist::MapLayout;
 use crate::ui::layout::{self, Areas, FreelistAreas, TimelineAreas};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use nexus_protocol::event::WaitFor;
 use nexus_protocol::frame::ServerFrame;
-use nexus_protocol::{RuntimeId, Stamp};
+use nexus_protocol::{RuntimeId, Stamp, TaskId, TokenId};
 use ratatui::layout::Size;
 use std::time::Duration;
 
@@ -75,6 +76,8 @@ pub struct App {
     pub filter: String,
     /// Whether the filter is being typed.
     pub typing: bool,
+    /// Why the last key did nothing, if so.
+    pub notice: Option<String>,
     /// What became of the shown runtime's records when the shown moment was taken.
     pub counts: Counts,
     detail_open: bool,
@@ -107,6 +110,7 @@ impl App {
             help: None,
             filter: String::new(),
             typing: false,
+            notice: None,
             counts: Counts::default(),
             detail_open: false,
             size,
@@ -250,7 +254,7 @@ impl App {
             }
             Pane::Freelist => {
                 let cells = FreelistAreas::new(areas.body).chart_cells();
-                self.freelist.refresh(runtime, self.view.at, cells);
+                self.freelist.refresh(runtime, self.view.at, origin, cells);
             }
         }
         self.detail = match self.subject() {
@@ -274,6 +278,7 @@ impl App {
     }
 
     fn key(&mut self, key: &KeyEvent) {
+        self.changed |= self.notice.take().is_some();
         if self.typing && self.type_key(key) {
             self.refresh();
             return;
@@ -389,7 +394,7 @@ impl App {
             Action::NextPoll => self.seek_poll(true, false),
             Action::PreviousSpurious => self.seek_poll(false, true),
             Action::NextSpurious => self.seek_poll(true, true),
-            Action::Open => self.detail_open = !self.detail_open && self.subject().is_some(),
+            Action::Open => self.toggle_detail(),
             _ => {}
         }
     }
@@ -399,6 +404,9 @@ impl App {
         self.hold();
         let Some(runtime) = self.runtime.and_then(|id| self.model.runtime(id)) else { return };
         if !self.timeline.seek_poll(runtime, self.view.at, forward, spurious) {
+            let kind = if spurious { "spurious poll" } else { "poll" };
+            let side = if forward { "after" } else { "before" };
+            self.notice = Some(format!("no {kind} of this lane {side} the cursor"));
             return;
         }
         let (from, to) = self.timeline.range(self.view.at);
@@ -408,18 +416,28 @@ impl App {
     }
 
     fn act_on_freelist(&mut self, action: Action) {
-        let width = i64::from(FreelistAreas::new(self.areas().body).map.width.max(1));
+        let map = FreelistAreas::new(self.areas().body).map;
+        let layout = MapLayout::new(map, self.view.totals.capacity);
+        let width = i64::try_from(layout.slots_per_line()).unwrap_or(i64::MAX);
         match action {
             Action::Left => self.freelist.step(-1, &self.view),
             Action::Right => self.freelist.step(1, &self.view),
             Action::Up => self.freelist.step(-width, &self.view),
             Action::Down => self.freelist.step(width, &self.view),
-            Action::PageUp => self.freelist.step(-8 * width, &self.view),
-            Action::PageDown => self.freelist.step(8 * width, &self.view),
+            Action::PageUp => self.freelist.step(width.saturating_mul(-8), &self.view),
+            Action::PageDown => self.freelist.step(width.saturating_mul(8), &self.view),
             Action::ZoomIn => self.freelist.zoom(false),
             Action::ZoomOut => self.freelist.zoom(true),
-            Action::Open => self.detail_open = !self.detail_open && self.subject().is_some(),
+            Action::Open => self.toggle_detail(),
             _ => {}
+        }
+    }
+
+    fn toggle_detail(&mut self) {
+        if self.subject().is_none() && !self.detail_open {
+            self.notice = Some("nothing is selected".to_owned());
+        } else {
+            self.detail_open = !self.detail_open;
         }
     }
 
@@ -495,29 +513,38 @@ impl App {
         }
     }
 
+    /// From a token to its owner, from a task to what it waits for.
     fn follow(&mut self) {
-        match self.subject() {
+        let why = match self.subject() {
+            None => "nothing is selected",
             Some(Subject::Token(token)) => {
-                let owner = self.view.token(token).and_then(|found| found.row.owner);
-                if let Some(owner) = owner {
-                    self.show(Pane::Tasks);
-                    self.refresh();
-                    self.tasks.select_row(owner);
+                match self.view.token(token).and_then(|found| found.row.owner) {
+                    Some(owner) => return self.select_task(owner),
+                    None => "the token has no owner",
                 }
             }
             Some(Subject::Task(task)) => {
                 match self.view.task(task).and_then(|found| found.row.waiting_for) {
-                    Some(WaitFor::Token(token, _)) => {
-                        self.show(Pane::Tokens);
-                        self.refresh();
-                        self.tokens.select_row(token);
-                    }
-                    Some(WaitFor::Task(task)) => self.tasks.select_row(task),
-                    Some(WaitFor::Timer(_)) | None => {}
+                    Some(WaitFor::Token(token, _)) => return self.select_token(token),
+                    Some(WaitFor::Task(task)) => return self.select_task(task),
+                    Some(WaitFor::Timer(_)) => "the task waits for a timer",
+                    None => "the task waits for nothing we know of",
                 }
             }
-            None => {}
-        }
+        };
+        self.notice = Some(why.to_owned());
+    }
+
+    fn select_task(&mut self, task: TaskId) {
+        self.show(Pane::Tasks);
+        self.refresh();
+        self.tasks.select_row(task);
+    }
+
+    fn select_token(&mut self, token: TokenId) {
+        self.show(Pane::Tokens);
+        self.refresh();
+        self.tokens.select_row(token);
     }
 
     fn show_lane(&mut self) {
@@ -526,9 +553,12 @@ impl App {
             Some(Subject::Token(token)) => self.view.token(token).and_then(|found| found.row.owner),
             None => None,
         };
-        if let Some(task) = task {
-            self.timeline.selected = Some(task);
-            self.show(Pane::Timeline);
+        match task {
+            Some(task) => {
+                self.timeline.selected = Some(task);
+                self.show(Pane::Timeline);
+            }
+            None => self.notice = Some("select a task, or a token that has an owner".to_owned()),
         }
     }
 }

@@ -101,15 +101,23 @@ fn token_detail(token: &Token, runtime: &Runtime, speaker: Speaker<'_>) -> Detai
     notes.extend(token_counters(token));
     notes.push(heading("recent wakes"));
     let wakes = runtime.token_wakes(row.token, at, WAKES);
-    notes.extend(wakes.iter().filter_map(|wake| speaker.wake_line(wake, true)));
+    notes.extend(wakes.iter().filter_map(|wake| speaker.token_wake(wake)));
     Detail { title: format!("token {}", row.token), notes }
+}
+
+/// A counter, and how fast it grows if it does.
+fn counted(number: u64, rate: f64) -> String {
+    match text::rate(rate).as_str() {
+        "0" => text::count(number),
+        rate => format!("{}  {rate}", text::count(number)),
+    }
 }
 
 fn token_counters(token: &Token) -> Vec<Note> {
     let (counters, rates) = (&token.row.counters, &token.rates);
-    let counted = |number, rate| format!("{}  {}", text::count(number), text::rate(rate));
-    let bytes = |number, rate: f64| {
-        format!("{}  {}/s", text::bytes(number), text::bytes(rate.max(0.0) as u64))
+    let bytes = |number, rate: f64| match rate.max(0.0).round() as u64 {
+        0 => text::bytes(number),
+        rate => format!("{}  {}/s", text::bytes(number), text::bytes(rate)),
     };
     vec![
         heading("since it was claimed"),
@@ -163,7 +171,6 @@ fn task_detail(task: &Task, runtime: &Runtime, speaker: Speaker<'_>) -> Detail {
 
 fn task_counters(task: &Task) -> Vec<Note> {
     let (counters, rates) = (&task.row.counters, &task.rates);
-    let counted = |number, rate| format!("{}  {}", text::count(number), text::rate(rate));
     let part = |number: u64| percent(number as f64 / counters.polls.max(1) as f64);
     let busy = format!("{}  {} now", text::duration_ns(counters.busy), percent(rates.busy));
     let spurious = format!(
@@ -194,7 +201,7 @@ fn recent_wakes(task: TaskId, runtime: &Runtime, speaker: Speaker<'_>) -> Vec<No
         |record: &&Record| matches!(record.event, Event::Wake { task: woken, .. } if woken == task);
     let wakes = runtime.history().before(speaker.view.next_seq).take(LOOK_BACK).filter(of_task);
     let mut notes = vec![heading("recent wakes")];
-    notes.extend(wakes.take(WAKES).filter_map(|wake| speaker.wake_line(wake, false)));
+    notes.extend(wakes.take(WAKES).filter_map(|wake| speaker.task_wake(wake)));
     notes
 }
 

@@ -66,9 +66,9 @@ impl SlotState {
     pub fn glyph(self) -> char {
         match self {
             Self::Free => '·',
-            Self::Active => '█',
-            Self::Idle => '▓',
-            Self::Quiet => '▒',
+            Self::Active => '■',
+            Self::Idle => '□',
+            Self::Quiet => '▫',
             Self::Suspect => '!',
         }
     }
@@ -126,8 +126,9 @@ impl Default for FreelistState {
 
 impl FreelistState {
     /// Takes the chart for the shown moment.
-    pub fn refresh(&mut self, runtime: &Runtime, at: Stamp, cells: u16) {
-        self.range = (Stamp(at.0.saturating_sub(self.span_ns)), at);
+    /// It does not reach back beyond `origin`.
+    pub fn refresh(&mut self, runtime: &Runtime, at: Stamp, origin: Stamp, cells: u16) {
+        self.range = (Stamp(at.0.saturating_sub(self.span_ns)).max(origin.min(at)), at);
         self.chart = runtime.occupancy(self.range.0, self.range.1, usize::from(cells));
     }
 
@@ -146,7 +147,7 @@ impl FreelistState {
         }
         let to = match self.selected {
             None => 0,
-            Some(slot) => (i64::from(slot) + slots).clamp(0, capacity - 1),
+            Some(slot) => i64::from(slot).saturating_add(slots).clamp(0, capacity - 1),
         };
         self.selected = u32::try_from(to).ok();
     }

@@ -83,22 +83,22 @@ impl Column for TaskColumn {
 
     fn layout(self) -> Layout {
         let (title, min, max, align, rank) = match self {
-            Self::Task => ("task", 5, 7, Align::Right, 0),
+            Self::Task => ("task", 5, 5, Align::Right, 0),
             Self::Name => ("name", 14, 28, Align::Path, 1),
             Self::State => ("state", 7, 7, Align::Left, 2),
-            Self::Since => ("since", 7, 8, Align::Right, 5),
+            Self::Since => ("since", 7, 7, Align::Right, 5),
             Self::WaitingFor => ("waits for", 14, 16, Align::Left, 3),
-            Self::Polls => ("polls", 5, 6, Align::Right, 7),
+            Self::Polls => ("polls", 5, 5, Align::Right, 7),
             Self::PollRate => ("polls/s", 7, 7, Align::Right, 1),
-            Self::Wakes => ("wk/s", 5, 6, Align::Right, 6),
-            Self::Redundant => ("redun", 5, 6, Align::Right, 8),
-            Self::SelfWakes => ("self", 5, 6, Align::Right, 4),
-            Self::Spurious => ("spur", 5, 6, Align::Right, 2),
-            Self::Unattributed => ("unatt", 5, 6, Align::Right, 8),
-            Self::Busy => ("busy", 5, 6, Align::Right, 2),
-            Self::Longest => ("longest", 7, 8, Align::Right, 5),
+            Self::Wakes => ("wk/s", 5, 5, Align::Right, 6),
+            Self::Redundant => ("redun", 5, 5, Align::Right, 8),
+            Self::SelfWakes => ("self", 5, 5, Align::Right, 4),
+            Self::Spurious => ("spur", 5, 5, Align::Right, 2),
+            Self::Unattributed => ("unatt", 5, 5, Align::Right, 8),
+            Self::Busy => ("busy", 5, 5, Align::Right, 2),
+            Self::Longest => ("longest", 7, 7, Align::Right, 5),
             Self::Wait => ("wake→poll", 9, 9, Align::Right, 7),
-            Self::Age => ("age", 7, 8, Align::Right, 7),
+            Self::Age => ("age", 7, 7, Align::Right, 7),
             Self::Location => ("spawned at", 14, 44, Align::Path, 6),
         };
         Layout { title, min, max, align, rank }

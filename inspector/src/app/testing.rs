@@ -236,11 +236,11 @@ impl World {
             reason: TransitionReason::Event,
             wakers: 1,
         });
-        self.record(Event::WaitEnd {
-            task: Some(task),
-            target: WaitFor::Token(token, direction),
-            outcome: WaitOutcome::Done,
-        });
+        // The sinner is woken by a direction that it does not wait for.
+        if task != SINNER {
+            let (task, outcome) = (Some(task), WaitOutcome::Done);
+            self.record(Event::WaitEnd { task, target: WaitFor::Token(token, direction), outcome });
+        }
         self.wake(task, Cause::Io { token, direction, event: Some(event) })
     }
 
@@ -357,7 +357,7 @@ impl World {
     /// One turn: some sleep, then whatever comes.
     fn turn(&mut self) {
         let parked = Stamp(self.at);
-        self.at += 150 * US + self.random(900) * US;
+        self.at += 600 * US + self.random(3_600) * US;
         self.turns += 1;
         let mode = if self.random(4) == 0 { TurnMode::Look } else { TurnMode::Park };
         self.record(Event::Turn { number: self.turns, events: 2, mode, parked });
@@ -365,7 +365,7 @@ impl World {
         match self.random(8) {
             0 => self.sin(),
             1 => self.spin(),
-            2 if self.random(24) == 0 => self.accept(),
+            2 if self.random(6) == 0 => self.accept(),
             _ => self.serve(),
         }
         self.beat_if_due();
@@ -391,7 +391,6 @@ impl World {
         self.poll(task, number, wake, 6 * US, |world, poll| {
             let subject = Subject::Token(token);
             world.operate(task, poll, Operation::Read, subject, OperationResult::WouldBlock);
-            world.wait(task, WaitFor::Token(token, Direction::Readable));
             (PollResult::Pending, Verdict::Spurious)
         });
     }
@@ -435,7 +434,7 @@ impl World {
             (PollResult::Pending, Verdict::Progress)
         });
         let (token, task, wake) = spawned.expect("the poll has run");
-        let left = 40 + self.random(400) as u32;
+        let left = 10 + self.random(90) as u32;
         self.poll(task, 1, wake, 9 * US, |world, _| {
             world.wait(task, WaitFor::Token(token, Direction::Readable));
             (PollResult::Pending, Verdict::Progress)

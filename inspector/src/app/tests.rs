@@ -220,7 +220,7 @@ fn the_cursor_finds_spurious_polls_and_tells_their_story() {
     press(&mut app, "2 t P");
     let story: String = told(&app);
     assert!(story.contains("token 2.1 writable → task 3 (quotes) queued"), "{story}");
-    assert!(story.contains("spurious, nothing was achieved"), "{story}");
+    assert!(story.contains("spurious, it achieved nothing"), "{story}");
     assert!(story.contains("read 2.1 → would-block"), "{story}");
     let at = app.timeline.cursor.unwrap();
     press(&mut app, "P");

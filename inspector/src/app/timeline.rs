@@ -27,8 +27,10 @@ const POLLS: usize = 4_096;
 pub struct SceneLane {
     /// Whose.
     pub task: TaskId,
-    /// Its name, clean.
+    /// Its name, or where it was spawned; clean.
     pub label: String,
+    /// Whether it has a name of its own.
+    pub named: bool,
     /// The cells.
     pub lane: Lane,
 }
@@ -50,6 +52,8 @@ pub struct Scene {
     pub gaps: Vec<Gap>,
     /// The cursor's cell.
     pub cursor: Option<u16>,
+    /// How many polls of the selected lane there are in the cursor's cell.
+    pub polls: usize,
     /// What happened under the cursor.
     pub story: Vec<Note>,
 }
@@ -127,9 +131,11 @@ impl Timeline {
         let lanes = lanes.map(|&task| SceneLane {
             task,
             label: lane_label(task, speaker),
+            named: is_named(task, speaker),
             lane: runtime.lane(task, from, to, cells),
         });
         let scale = TimeScale { start_ns: from.0, span_ns: to.since(from), cells: room.cells };
+        let (polls, story) = self.story(runtime, speaker, &scale);
         self.scene = Some(Scene {
             scale,
             parked: runtime.parked(from, to, cells),
@@ -138,7 +144,8 @@ impl Timeline {
             total: self.order.len(),
             gaps: gaps(runtime, &scale),
             cursor: self.cursor.and_then(|at| scale.cell_of(at.0)),
-            story: self.story(runtime, speaker, &scale),
+            polls,
+            story,
         });
     }
 
@@ -154,7 +161,9 @@ impl Timeline {
         let filter = filter.to_lowercase();
         let mut wanted: HashSet<TaskId> = runtime.tasks_between(from, to).into_iter().collect();
         wanted.extend(speaker.view.tasks.iter().map(|task| task.row.task));
-        wanted.retain(|&task| lane_label(task, speaker).to_lowercase().contains(&filter));
+        wanted.retain(|&task| {
+            format!("{task} {}", lane_label(task, speaker)).to_lowercase().contains(&filter)
+        });
         wanted.extend(self.selected);
         self.order.retain(|task| wanted.remove(task));
         let mut new: Vec<TaskId> = wanted.into_iter().collect();
@@ -235,20 +244,27 @@ impl Timeline {
         true
     }
 
-    /// What happened under the cursor, in words.
-    fn story(&self, runtime: &Runtime, speaker: Speaker<'_>, scale: &TimeScale) -> Vec<Note> {
-        let Some(cursor) = self.cursor else { return Vec::new() };
+    /// How many polls there are under the cursor, and in words what happened in the most telling one.
+    fn story(
+        &self,
+        runtime: &Runtime,
+        speaker: Speaker<'_>,
+        scale: &TimeScale,
+    ) -> (usize, Vec<Note>) {
+        let Some(cursor) = self.cursor else { return (0, Vec::new()) };
         let Some(task) = self.selected else {
-            return vec![note("", "select a lane with ↑ and ↓ to read its polls", Tone::Quiet)];
+            let hint = "select a lane with ↑ and ↓ to read its polls";
+            return (0, vec![note("", hint, Tone::Quiet)]);
         };
-        let Some(cell) = scale.cell_of(cursor.0) else { return Vec::new() };
+        let Some(cell) = scale.cell_of(cursor.0) else { return (0, Vec::new()) };
         let from = Stamp(scale.cell_start(cell));
         let to = Stamp(scale.cell_start(cell + 1).max(from.0 + 1) - 1);
         let polls = runtime.polls(task, from, to, POLLS);
-        match self.poll_to_tell(&polls, cursor) {
-            Some(poll) => poll_story(poll, polls.len(), runtime, speaker),
+        let story = match self.poll_to_tell(&polls, cursor) {
+            Some(poll) => poll_story(poll, runtime, speaker),
             None => vec![idle_story(task, cursor, runtime, speaker)],
-        }
+        };
+        (polls.len(), story)
     }
 
     /// The poll that the cursor was sent to; else the worst one in the cell; of several, the nearest.
@@ -268,18 +284,11 @@ impl Timeline {
     }
 }
 
-fn poll_story(poll: &Poll, polls: usize, runtime: &Runtime, speaker: Speaker<'_>) -> Vec<Note> {
-    let mut notes = Vec::new();
-    if polls > 1 {
-        let text =
-            format!("{polls} polls in this cell; this is the most telling. + shows them apart");
-        notes.push(note("", text, Tone::Quiet));
-    }
+fn poll_story(poll: &Poll, runtime: &Runtime, speaker: Speaker<'_>) -> Vec<Note> {
     match poll.start_seq.or(poll.end_seq).and_then(|seq| runtime.explain(seq)) {
-        Some(chain) => notes.extend(speaker.chain(&chain)),
-        None => notes.push(note("", "the records of this poll are no longer kept", Tone::Notice)),
+        Some(chain) => speaker.chain(&chain),
+        None => vec![note("", "the records of this poll are no longer kept", Tone::Notice)],
     }
-    notes
 }
 
 fn idle_story(task: TaskId, cursor: Stamp, runtime: &Runtime, speaker: Speaker<'_>) -> Note {
@@ -356,7 +365,12 @@ fn previous_poll(
 fn lane_label(task: TaskId, speaker: Speaker<'_>) -> String {
     let row = speaker.view.task_row(task);
     let name = row.map_or("", |row| super::tasks::label(row, speaker.strings));
-    format!("{task} {}", text::clean(name))
+    text::clean(name).into_owned()
+}
+
+fn is_named(task: TaskId, speaker: Speaker<'_>) -> bool {
+    let row = speaker.view.task_row(task);
+    row.is_some_and(|row| !speaker.strings.get(row.name).is_empty())
 }
 
 /// For each cell whether something is missing in it.

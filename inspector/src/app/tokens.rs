@@ -82,23 +82,23 @@ impl Column for TokenColumn {
 
     fn layout(self) -> Layout {
         let (title, min, max, align, rank) = match self {
-            Self::Token => ("token", 6, 8, Align::Right, 0),
-            Self::Descriptor => ("fd", 4, 5, Align::Right, 8),
+            Self::Token => ("token", 6, 6, Align::Right, 0),
+            Self::Descriptor => ("fd", 4, 4, Align::Right, 8),
             Self::Kind => ("kind", 12, 13, Align::Left, 2),
             Self::Local => ("local", 15, 21, Align::Left, 10),
             Self::Peer => ("peer", 15, 21, Align::Left, 5),
             Self::Interest => ("int", 3, 3, Align::Left, 9),
             Self::Readiness => ("ready", 6, 6, Align::Left, 3),
-            Self::Owner => ("owner", 5, 6, Align::Right, 2),
-            Self::Events => ("ev/s", 5, 6, Align::Right, 1),
-            Self::Wakes => ("wk/s", 5, 6, Align::Right, 1),
-            Self::Spurious => ("spur", 5, 6, Align::Right, 2),
-            Self::Stale => ("stale", 5, 6, Align::Right, 9),
+            Self::Owner => ("owner", 5, 5, Align::Right, 2),
+            Self::Events => ("ev/s", 5, 5, Align::Right, 1),
+            Self::Wakes => ("wk/s", 5, 5, Align::Right, 1),
+            Self::Spurious => ("spur", 5, 5, Align::Right, 2),
+            Self::Stale => ("stale", 5, 5, Align::Right, 9),
             Self::BytesIn => ("in", 6, 6, Align::Right, 4),
             Self::BytesOut => ("out", 6, 6, Align::Right, 4),
-            Self::Quiet => ("quiet", 7, 8, Align::Right, 6),
-            Self::Age => ("age", 7, 8, Align::Right, 7),
-            Self::Location => ("claimed at", 14, 44, Align::Path, 3),
+            Self::Quiet => ("quiet", 7, 7, Align::Right, 6),
+            Self::Age => ("age", 7, 7, Align::Right, 7),
+            Self::Location => ("claimed at", 14, 48, Align::Path, 3),
         };
         Layout { title, min, max, align, rank }
     }

@@ -177,21 +177,16 @@ impl Speaker<'_> {
 
     fn poll_note(&self, chain: &Chain) -> Option<Note> {
         let number = match chain.start.map(|record| record.event) {
-            Some(Event::PollStart { number, .. }) => format!("poll {} of ", text::count(number)),
-            _ => "poll of ".to_owned(),
+            Some(Event::PollStart { number, .. }) => format!("number {} ", text::count(number)),
+            _ => String::new(),
         };
         let Some(end) = chain.end else {
-            let Event::PollStart { task, .. } = chain.start?.event else { return None };
-            return Some(note(
-                "poll",
-                format!("{number}{}, under way", self.task(task)),
-                Tone::Plain,
-            ));
+            return Some(note("poll", format!("{number}is under way"), Tone::Notice));
         };
-        let Event::PollEnd { task, started, result, verdict, .. } = end.event else { return None };
+        let Event::PollEnd { started, result, verdict, .. } = end.event else { return None };
         let took = text::duration_ns(end.at.since(started));
         let (judged, tone) = verdict_text(verdict);
-        let text = format!("{number}{} took {took}, {result}: {judged}", self.task(task));
+        let text = format!("{number}took {took}, {result}: {judged}");
         Some(note("poll", text, tone))
     }
 
@@ -213,20 +208,30 @@ impl Speaker<'_> {
         Some(note("did", told.join("; "), Tone::Plain))
     }
 
-    /// A wake as a line of a list: when, why, for whom, what came of it.
+    /// A wake of a task as a line of a list: when, why, what came of it.
     #[must_use]
-    pub fn wake_line(&self, record: &Record, with_task: bool) -> Option<Note> {
-        let Event::Wake { task, cause, outcome } = &record.event else { return None };
-        let mut text = self.cause(cause);
-        if with_task {
-            text.push_str(&format!(" → {}", self.task(*task)));
-        }
+    pub fn task_wake(&self, record: &Record) -> Option<Note> {
+        let Event::Wake { cause, outcome, .. } = &record.event else { return None };
+        Some(self.wake_line(record, self.cause(cause), *outcome))
+    }
+
+    /// A wake by a token as a line of a list: when, by which direction, whom, what came of it.
+    #[must_use]
+    pub fn token_wake(&self, record: &Record) -> Option<Note> {
+        let Event::Wake { task, cause: Cause::Io { direction, .. }, outcome } = &record.event
+        else {
+            return None;
+        };
+        Some(self.wake_line(record, format!("{direction} → {}", self.task(*task)), *outcome))
+    }
+
+    fn wake_line(&self, record: &Record, text: String, outcome: WakeOutcome) -> Note {
         let (outcome, tone) = match outcome {
             WakeOutcome::Queued => ("", Tone::Plain),
             WakeOutcome::Redundant => (", redundant", Tone::Notice),
             WakeOutcome::Dead => (", dead", Tone::Notice),
         };
-        Some(note(&self.moment(record.at), text + outcome, tone))
+        note(&self.moment(record.at), text + outcome, tone)
     }
 
     /// What a task waits for.
@@ -241,7 +246,7 @@ impl Speaker<'_> {
 pub fn verdict_text(verdict: Verdict) -> (&'static str, Tone) {
     match verdict {
         Verdict::Progress => ("progress", Tone::Good),
-        Verdict::Spurious => ("spurious, nothing was achieved", Tone::Bad),
+        Verdict::Spurious => ("spurious, it achieved nothing", Tone::Bad),
         Verdict::Unattributed => {
             ("no progress, but a foreign waker may have had a reason", Tone::Notice)
         }

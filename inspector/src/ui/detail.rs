@@ -24,9 +24,9 @@ pub fn draw(buffer: &mut Buffer, area: Rect, detail: &Detail, theme: &Theme) {
         }
     }
     let inner = if beside {
-        Rect { x: area.x + 2, width: area.width.saturating_sub(2), ..area }
+        Rect { x: area.x + 2, width: area.width.saturating_sub(3), ..area }
     } else {
-        Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area }
+        Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area }
     };
     let title = if beside { detail.title.clone() } else { format!(" {} ", detail.title) };
     put_left(buffer, Rect { height: 1, ..inner }, vec![piece(title, theme.accent(), 0)], 0);

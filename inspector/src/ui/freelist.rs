@@ -5,8 +5,8 @@
 //!  64 ┤                      ▁▁▁▂▂▂▃▃▃▃▃
 //!     │▂▂▂▃▃▃▃▃▄▄▄▄▄▅▅▅▅▆▆▆▆▇████████████
 //!   0 └─┬0:30 ───────┬0:45 ───────┬1:00 ─
-//!  █ active  ▓ idle  ▒ quiet for 10 s  ! looks forgotten  · free
-//!  █▓▓▓!█··█▓▓▓▓▓▓··················
+//!  ■ active  □ idle  ▫ quiet for 10 s  ! looks forgotten  · free
+//!      0  ■ □ □ □ ! ■ · · ■ □ □ □ □ ■ · ·
 //!  slot 4: token 4.2 tcp-stream …
 //! ```
 
@@ -89,23 +89,8 @@ fn draw_chart(buffer: &mut Buffer, area: Rect, app: &App, theme: &Theme) {
         span_ns: to.since(from),
         cells: plot.width,
     };
-    // A chart that reaches back beyond the start of the process begins later than its left edge.
-    if from >= app.origin() {
-        let line = Rect { y: area.bottom() - 1, height: 1, ..plot };
-        axis::draw_time(buffer, line, &scale, theme.dim());
-    } else {
-        draw_late_axis(buffer, Rect { y: area.bottom() - 1, height: 1, ..plot }, app, theme);
-    }
-}
-
-/// The axis of a chart whose left edge lies before the start of the process.
-fn draw_late_axis(buffer: &mut Buffer, area: Rect, app: &App, theme: &Theme) {
-    let (from, to) = app.freelist.range;
-    let scale = TimeScale { start_ns: from.0, span_ns: to.since(from), cells: area.width };
-    let Some(first) = scale.cell_of(app.origin().0) else { return };
-    let late = Rect { x: area.x + first, width: area.width - first, ..area };
-    let scale = TimeScale { start_ns: 0, span_ns: to.since(app.origin()), cells: late.width };
-    axis::draw_time(buffer, late, &scale, theme.dim());
+    let line = Rect { y: area.bottom() - 1, height: 1, ..plot };
+    axis::draw_time(buffer, line, &scale, theme.dim());
 }
 
 fn draw_scale(buffer: &mut Buffer, area: Rect, highest: u32, theme: &Theme) {
@@ -144,7 +129,9 @@ fn draw_bar(
         let below = (plot.height - 1 - row) * 8;
         let part = live.saturating_sub(below).min(8);
         if part > 0 {
-            put(buffer, plot, x, plot.y + row, BLOCKS[usize::from(part)], theme.good());
+            // Only the crest stands out.
+            let style = if live - below <= 8 { theme.good() } else { theme.dim() };
+            put(buffer, plot, x, plot.y + row, BLOCKS[usize::from(part)], style);
         }
     }
     let capacity_row = plot.height.saturating_sub(eighths(cell.capacity).div_ceil(8).max(1));
@@ -181,18 +168,58 @@ fn counts(app: &App) -> impl Fn(SlotState) -> u64 + use<> {
     move |state| counts[state as usize]
 }
 
+/// How the map lays out its marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapLayout {
+    /// Cells at the left that hold the number of a line's first slot.
+    labels: u16,
+    /// Cells from one mark to the next.
+    pitch: u16,
+    /// Marks in a line.
+    per_line: u16,
+    /// Slots that share a mark.
+    per_mark: u64,
+}
+
+impl MapLayout {
+    /// The layout for so many slots: with room between the marks if there is enough, with several slots to a mark if
+    /// there is not.
+    #[must_use]
+    pub fn new(area: Rect, capacity: u64) -> Self {
+        let labels = if area.width >= 24 { 8 } else { 0 };
+        let room = area.width.saturating_sub(labels);
+        let per_line = |pitch: u16| match room / pitch {
+            marks @ 16.. => marks - marks % 16,
+            marks => marks.max(1),
+        };
+        let fits = |pitch: u16| u64::from(per_line(pitch)) * u64::from(area.height) >= capacity;
+        let pitch = if fits(2) { 2 } else { 1 };
+        let marks = u64::from(per_line(pitch)) * u64::from(area.height);
+        let per_mark = capacity.div_ceil(marks.max(1)).max(1);
+        Self { labels, pitch, per_line: per_line(pitch), per_mark }
+    }
+
+    /// Slots from one line to the next.
+    #[must_use]
+    pub fn slots_per_line(&self) -> u64 {
+        u64::from(self.per_line) * self.per_mark
+    }
+}
+
 /// One mark for each slot, or for several when they are too many: the state most worth a look among them.
 fn draw_map(buffer: &mut Buffer, area: Rect, app: &App, theme: &Theme) {
     let capacity = app.view.totals.capacity;
-    let marks = u64::from(area.width) * u64::from(area.height);
-    if capacity == 0 || marks == 0 {
+    let layout = MapLayout::new(area, capacity);
+    if capacity == 0 || area.is_empty() {
         return;
     }
-    let per_mark = capacity.div_ceil(marks);
-    for mark in 0..capacity.div_ceil(per_mark) {
-        let x = area.x + (mark % u64::from(area.width)) as u16;
-        let y = area.y + (mark / u64::from(area.width)) as u16;
-        let slots = mark * per_mark..((mark + 1) * per_mark).min(capacity);
+    for mark in 0..capacity.div_ceil(layout.per_mark) {
+        let (line, column) = (mark / u64::from(layout.per_line), mark % u64::from(layout.per_line));
+        let y = area.y + line as u16;
+        let slots = mark * layout.per_mark..((mark + 1) * layout.per_mark).min(capacity);
+        if column == 0 && layout.labels > 0 {
+            put(buffer, area, area.x, y, &format!("{:>6}", slots.start), theme.dim());
+        }
         let holds_selected =
             app.freelist.selected.is_some_and(|slot| slots.contains(&u64::from(slot)));
         let state = worst(app, slots);
@@ -200,6 +227,7 @@ fn draw_map(buffer: &mut Buffer, area: Rect, app: &App, theme: &Theme) {
         if holds_selected {
             style = style.add_modifier(Modifier::REVERSED);
         }
+        let x = area.x + layout.labels + column as u16 * layout.pitch;
         put(buffer, area, x, y, &state.glyph().to_string(), style);
     }
 }

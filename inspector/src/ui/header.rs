@@ -159,7 +159,8 @@ fn state(app: &App, theme: &Theme) -> Vec<Piece> {
 fn behind(app: &App) -> Option<String> {
     let runtime = app.runtime()?;
     let length = runtime.now().since(app.view.at);
-    let records = runtime.counts().delivered.saturating_sub(app.counts.delivered);
+    let records = runtime.history().last().map_or(0, |last| last.seq + 1);
+    let records = records.saturating_sub(app.view.next_seq);
     let length = text::duration_ns(length);
     Some(format!("target {length}, {} records on", text::short_count(records)))
 }

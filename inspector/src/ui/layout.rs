@@ -44,7 +44,8 @@ pub fn areas(size: Size, with_detail: bool) -> Areas {
     } else if size.width >= WIDE {
         take_right(&mut rest, (size.width / 5 * 2).min(64))
     } else {
-        let height = if rest.height >= 12 { rest.height.div_ceil(2) } else { rest.height };
+        let kept = (rest.height / 4).max(4);
+        let height = if rest.height >= 12 { rest.height - kept } else { rest.height };
         take_bottom(&mut rest, height)
     };
     Areas { header, tabs, body: rest, detail, status }

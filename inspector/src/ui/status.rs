@@ -12,6 +12,8 @@ use ratatui::layout::Rect;
 pub fn draw(buffer: &mut Buffer, area: Rect, app: &App, theme: &Theme) {
     if app.typing {
         draw_filter(buffer, area, &app.filter, theme);
+    } else if let Some(notice) = &app.notice {
+        put(buffer, area, area.x + 1, area.y, notice, theme.notice());
     } else {
         draw_keys(buffer, area, Scope::of(app.pane), theme);
     }

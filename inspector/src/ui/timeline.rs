@@ -11,7 +11,7 @@ use super::detail::draw_notes;
 use super::layout::{LANE_HEIGHT, TimelineAreas};
 use super::theme::{Theme, cause_letter};
 use super::widget::axis::{self, TimeScale, moment};
-use super::widget::line::{keep_start, put};
+use super::widget::line::{keep_end, keep_start, put, width};
 use crate::app::App;
 use crate::app::timeline::{Gap, Scene, SceneLane};
 use crate::app::value::short_rate;
@@ -22,7 +22,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-const BLOCKS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+const BLOCKS: [&str; 7] = ["▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
 /// Draws the pane.
 pub fn draw(buffer: &mut Buffer, area: Rect, app: &App, theme: &Theme) {
@@ -73,23 +73,27 @@ fn draw_strip(buffer: &mut Buffer, line: Rect, area: Rect, scene: &Scene, theme:
 
 fn draw_label(buffer: &mut Buffer, area: Rect, app: &App, lane: &SceneLane, theme: &Theme) {
     let selected = app.timeline.selected == Some(lane.task);
-    let name = keep_start(&lane.label, area.width.saturating_sub(2));
+    let number = format!("{} ", lane.task);
+    let room = area.width.saturating_sub(2 + width(&number));
+    // Of a path the end says most, of a name the beginning.
+    let name = if lane.named { keep_start(&lane.label, room) } else { keep_end(&lane.label, room) };
+    let name = number + &name;
     let style = if selected { theme.accent() } else { theme.plain() };
     let mark = if selected { "▌" } else { " " };
     put(buffer, area, area.x, area.y, mark, theme.accent());
     put(buffer, area, area.x + 1, area.y, &name, style);
     put(buffer, area, area.x, area.y + 1, mark, theme.accent());
     let note = match app.view.task(lane.task) {
-        None => "  ended".to_owned(),
-        Some(task) if task.rates.polls < 0.005 => format!("  {}", task.row.state.name()),
-        Some(task) => format!("  {}/s", short_rate(task.rates.polls)),
+        None => "ended".to_owned(),
+        Some(task) if task.rates.polls < 0.005 => task.row.state.name().to_owned(),
+        Some(task) => format!("{}/s", short_rate(task.rates.polls)),
     };
-    put(buffer, area, area.x + 1, area.y + 1, &note[1..], theme.dim());
+    let room = Rect { width: area.width.saturating_sub(1), ..area };
+    let x = put(buffer, room, area.x + 2, area.y + 1, &note, theme.dim());
     let spurious = app.view.task(lane.task).map_or(0.0, |task| task.rates.spurious);
-    if spurious >= 0.005 {
-        let x = area.x + 1 + note.chars().count() as u16;
-        let room = Rect { width: area.width.saturating_sub(1), ..area };
-        put(buffer, room, x, area.y + 1, &format!("!{}/s", short_rate(spurious)), theme.bad());
+    let note = format!("!{}/s", short_rate(spurious));
+    if spurious >= 0.005 && x + 1 + width(&note) < area.right() {
+        put(buffer, room, x + 1, area.y + 1, &note, theme.bad());
     }
 }
 
@@ -143,8 +147,8 @@ fn draw_poll(
 /// A bar for a part of a cell; never nothing. Its height grows with the square root, so that the short polls of a fast
 /// program can still be told from shorter ones.
 fn block(part: f32) -> &'static str {
-    let eighths = (part.max(0.0).sqrt() * 8.0).ceil();
-    BLOCKS[(eighths as usize).clamp(1, 8) - 1]
+    let steps = (part.max(0.0).sqrt() * BLOCKS.len() as f32).ceil();
+    BLOCKS[(steps as usize).clamp(1, BLOCKS.len()) - 1]
 }
 
 /// Marks a cell in which records are missing. Returns whether it is one.
@@ -216,7 +220,11 @@ fn draw_story(buffer: &mut Buffer, area: Rect, app: &App, scene: &Scene, theme: 
         put(buffer, inner, inner.x, inner.y, &keep_start(hint, inner.width), theme.dim());
         return;
     };
-    let title = format!(" at {} ", moment(cursor.since(app.origin()), 1_000));
+    let polls = match scene.polls {
+        0 | 1 => String::new(),
+        polls => format!("· the most telling of {polls} polls in this cell "),
+    };
+    let title = format!(" at {} {polls}", moment(cursor.since(app.origin()), 1_000));
     put(buffer, area, area.x + 1, area.y, &title, theme.accent());
     draw_notes(buffer, inner, &scene.story, theme);
 }
