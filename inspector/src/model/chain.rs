@@ -84,7 +84,22 @@ impl Explainer<'_> {
                 let (task, wake) = self.wake_for(seq)?;
                 self.after(task, wake)
             }
-            event => self.around(event.task()?, seq),
+            event => match event.task() {
+                Some(task) => self.around(task, seq),
+                None => self.enclosing(seq),
+            },
+        }
+    }
+
+    /// The poll in the middle of which a record lies that names no task. Only one task is polled at a time.
+    fn enclosing(&self, seq: Seq) -> Option<Ends> {
+        let last = self.history.before(seq).take(REACH).find(|record| {
+            let event = &record.event;
+            matches!(event, Event::PollStart { .. } | Event::PollEnd { .. } | Event::Turn { .. })
+        })?;
+        match last.event {
+            Event::PollStart { task, .. } => self.around(task, last.seq),
+            _ => None,
         }
     }
 

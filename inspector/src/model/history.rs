@@ -97,15 +97,6 @@ impl History {
         self.records.get(index)
     }
 
-    /// The record with this index.
-    ///
-    /// # Panics
-    ///
-    /// If there is none.
-    pub(super) fn at(&self, index: usize) -> &Record {
-        &self.records[index]
-    }
-
     /// The records with these indices.
     pub(super) fn slice(&self, indices: std::ops::Range<usize>) -> impl Iterator<Item = &Record> {
         self.records.range(indices)

@@ -78,16 +78,12 @@ impl Log {
         self.corrections.back().map_or(0, |placed| placed.correction.next_seq)
     }
 
-    /// The place after everything that had happened at `at`.
+    /// The place after everything that had happened at `at`. A snapshot that was taken later counts if a record behind it
+    /// does: records share the stamp of the one before them, so that some seem older than they are.
     pub(super) fn position_at(&self, at: Stamp) -> Position {
-        let index = self.history.index_at(at);
-        let records = self.first.records + index as u64;
-        let told = index.checked_sub(1).map_or(0, |last| self.history.at(last).seq + 1);
+        let records = self.first.records + self.history.index_at(at) as u64;
         let corrections = self.corrections.partition_point(|placed| {
-            let correction = &placed.correction;
-            placed.records < records
-                || placed.records == records
-                    && (correction.next_seq <= told || correction.taken <= at)
+            placed.records < records || placed.records == records && placed.correction.taken <= at
         });
         Position { records, corrections: self.first.corrections + corrections as u64 }
     }

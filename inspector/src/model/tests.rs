@@ -1,6 +1,9 @@
 //! The model against made-up runtimes.
 
+mod moments;
 mod rows;
+mod streams;
+mod timeline;
 
 use super::{Limits, Model, Runtime};
 use nexus_protocol::board::Snapshot;
