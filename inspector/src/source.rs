@@ -6,9 +6,20 @@
 //!
 //! Knows nothing of the screen and of traces that are being written.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the sources themselves come next"))]
+mod file;
+mod live;
+mod merge;
+mod spawn;
 
+pub use live::{BOARD_OFTEN, BOARD_ONCE, EVERYTHING};
+pub use spawn::{Aftermath, ProgramOutput};
+
+use crate::failure::Failure;
+use crate::target::{self, Found, Target};
 use nexus_protocol::frame::{ServerFrame, Subscribe};
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TrySendError};
@@ -67,6 +78,62 @@ pub enum Mode {
     Live,
     /// Everything has happened already; *now* is wherever the user puts it.
     Replay,
+}
+
+/// A source, and what a program that was started for it leaves behind.
+#[derive(Debug)]
+pub struct Opened {
+    /// The source.
+    pub running: Running,
+    /// How the program ended and what it printed, for a target that is a COMMAND or the demo workload.
+    pub aftermath: Option<Aftermath>,
+}
+
+impl From<Running> for Opened {
+    fn from(running: Running) -> Self {
+        Self { running, aftermath: None }
+    }
+}
+
+/// Opens a target: attaches, starts, or begins to read. `subscribe` says what is asked of a live one; `output` where a
+/// program that has to be started prints to.
+///
+/// # Errors
+///
+/// A [`Failure`] that says why the target cannot be looked at, and what to do.
+pub fn open(
+    target: &Target,
+    subscribe: Subscribe,
+    output: ProgramOutput,
+) -> Result<Opened, Failure> {
+    let live = |connection| live::start(connection, subscribe).map(Opened::from);
+    let started = |(running, aftermath)| Opened { running, aftermath: Some(aftermath) };
+    match target {
+        Target::Demo => spawn::demo(subscribe).map(started),
+        Target::Command(words) => spawn::command(words, subscribe, output).map(started),
+        Target::Stdin => Ok(file::stdin().into()),
+        Target::File(path) => Ok(file::open(path)?.into()),
+        Target::Socket(path) => live(target::by_socket(path)?),
+        Target::Path(path) if is_socket(path) => live(target::by_socket(path)?),
+        Target::Path(path) => Ok(file::open(path)?.into()),
+        Target::Pid(pid) => live(target::by_pid(*pid)?),
+        Target::Name(name) => live(target::by_name(name)?),
+    }
+}
+
+/// Attaches to a process that was found before.
+///
+/// # Errors
+///
+/// A [`Failure`] if it has ended since, or does not let us.
+pub fn attach(found: &Found, subscribe: Subscribe) -> Result<Running, Failure> {
+    live::start(target::attach(found)?, subscribe)
+}
+
+/// Whether there is a socket at this path.
+#[must_use]
+pub fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|at| at.file_type().is_socket())
 }
 
 /// A source at work.

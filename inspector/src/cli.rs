@@ -1,0 +1,133 @@
+//! The command line as it is typed. What it means, and whether it makes sense, is the business of
+//! [`options`](crate::options).
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const AFTER_HELP: &str = "\
+TARGET, in this order:
+  demo               a demo workload, in a process of its own
+  -                  a JSON trace on standard input
+  FILE               a socket or a JSON trace: anything with a / or ending in .sock or .json
+  PID                a process, by its number
+  NAME               a process, by the name given to its runtime, its program's base name, or its comm
+  pid:… name:… file:… socket:…   force one of these
+
+Exit codes:
+  0 fine   2 usage   3 the target is not there, gone, or not allowed   5 local I/O   6 the COMMAND failed";
+
+/// Ask a running nexus runtime why its tasks wake up.
+///
+/// Without a subcommand: the terminal program. Without a TARGET: a list to choose from.
+#[derive(Debug, Parser)]
+#[command(name = "nexus-inspect", version, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, subcommand_value_name = "SUBCOMMAND")]
+pub struct Cli {
+    /// A subcommand; the terminal program if there is none.
+    #[command(subcommand)]
+    pub subcommand: Option<Command>,
+    /// What to look at.
+    #[command(flatten)]
+    pub observed: Observed,
+}
+
+/// What to look at: one of the two.
+#[derive(Debug, Args)]
+pub struct Observed {
+    /// What to look at: demo, PID, NAME, FILE or -
+    #[arg(value_name = "TARGET", conflicts_with = "command")]
+    pub target: Option<OsString>,
+    /// Start this program, follow its children, and take in all until its end
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List what can be attached to
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Record a target to a JSON trace
+    Record {
+        /// What to record.
+        #[command(flatten)]
+        observed: Observed,
+        /// Where to write the trace; - for standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// End after this time, such as 10s, 500ms or 2m; without it, at Ctrl-C or the target's end
+        #[arg(long = "for", value_name = "TIME")]
+        length: Option<String>,
+        /// Leave out what the target recorded before the attach
+        #[arg(long)]
+        no_history: bool,
+        /// Replace FILE if it exists
+        #[arg(long)]
+        force: bool,
+    },
+    /// Open a recorded trace in the terminal program
+    Replay {
+        /// The trace; - for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Print the tokens and tasks of a target, once
+    Snapshot {
+        /// What to look at.
+        #[command(flatten)]
+        observed: Observed,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// The process behind the target `demo`; ends when its standard input does.
+    #[command(hide = true)]
+    DemoWorkload,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_target_may_stand_alone_and_a_command_after_two_dashes() {
+        let cli = Cli::try_parse_from(["nexus-inspect", "4711"]).unwrap();
+        assert_eq!(cli.observed.target.as_deref(), Some("4711".as_ref()));
+        assert!(cli.subcommand.is_none());
+        let cli = Cli::try_parse_from(["nexus-inspect", "--", "list", "--json"]).unwrap();
+        assert!(cli.subcommand.is_none());
+        assert_eq!(cli.observed.command, ["list", "--json"]);
+        let cli = Cli::try_parse_from(["nexus-inspect", "-"]).unwrap();
+        assert_eq!(cli.observed.target.as_deref(), Some("-".as_ref()));
+    }
+
+    #[test]
+    fn a_target_and_a_command_exclude_each_other() {
+        assert!(Cli::try_parse_from(["nexus-inspect", "4711", "--", "true"]).is_err());
+        assert!(Cli::try_parse_from(["nexus-inspect", "4711", "list"]).is_err());
+    }
+
+    #[test]
+    fn a_recording_needs_a_file() {
+        assert!(Cli::try_parse_from(["nexus-inspect", "record", "4711"]).is_err());
+        assert!(Cli::try_parse_from(["nexus-inspect", "record", "4711", "-o", "-"]).is_ok());
+    }
+}

@@ -1,0 +1,68 @@
+//! `snapshot`: the board of a target, once, as text or JSON.
+
+mod report;
+
+use super::board::{self, Boards, Until};
+use super::signals::EndWanted;
+use crate::failure::Exit;
+use crate::source::{self, ProgramOutput};
+use crate::target::Target;
+use anyhow::Context;
+use nexus_protocol::frame::Process;
+use nexus_protocol::trace;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long a program that has just been started is watched: long enough for something to see, and for rates.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Prints the board of a target.
+pub(crate) fn run(target: &Target, json: bool) -> anyhow::Result<Exit> {
+    let (subscribe, until) = match target {
+        Target::Demo | Target::Command(_) => (source::BOARD_OFTEN, Until::Watched(WATCH)),
+        Target::Stdin | Target::File(_) => (source::BOARD_ONCE, Until::End),
+        Target::Path(path) if !source::is_socket(path) => (source::BOARD_ONCE, Until::End),
+        _ => (source::BOARD_ONCE, Until::EachOnce),
+    };
+    let end_wanted = EndWanted::watch().context("cannot watch for signals")?;
+    let opened = source::open(target, subscribe, ProgramOutput::ToStderr)?;
+    let boards = board::collect(&opened.running, until, &end_wanted)?;
+    // Ends the program if it was started for this.
+    drop(opened);
+    if json {
+        super::print(&format!("{:#}\n", document(&boards)))?;
+    } else {
+        super::print(&report::render(&boards))?;
+    }
+    Ok(Exit::Fine)
+}
+
+fn document(boards: &Boards) -> Value {
+    let runtime = |board: &board::Board| {
+        json!({
+            "runtime": board.info.id.0,
+            "name": board.info.name,
+            "thread": board.info.thread,
+            "ring_capacity": board.info.ring_capacity,
+            "snapshot": trace::json::snapshot(&board.last, &boards.strings),
+        })
+    };
+    json!({
+        "format": "nexus-snapshot",
+        "version": 1,
+        "process": process(&boards.process),
+        "runtimes": boards.runtimes.iter().map(runtime).collect::<Vec<_>>(),
+    })
+}
+
+fn process(process: &Process) -> Value {
+    json!({
+        "pid": process.pid,
+        "start_time_ticks": process.start_time,
+        "program": process.program,
+        "command_line": process.command_line,
+        "started_ns": process.started.0,
+        "wall_offset_ns": process.wall_offset_ns,
+        "clock": process.clock,
+    })
+}

@@ -1,0 +1,201 @@
+//! The command line, validated: what is to be done, with values that make sense.
+
+use crate::cli::{Cli, Command, Observed};
+use crate::failure::Failure;
+use crate::target::Target;
+use clap_complete::Shell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The terminal program; without a target, a list to choose from.
+    Inspect(Option<Target>),
+    /// List what can be attached to.
+    List {
+        /// As JSON.
+        json: bool,
+    },
+    /// Record to a file.
+    Record(Record),
+    /// Print a snapshot.
+    Snapshot {
+        /// Of what.
+        target: Target,
+        /// As JSON.
+        json: bool,
+    },
+    /// Print a completion script.
+    Completions(Shell),
+    /// Be the demo workload.
+    DemoWorkload,
+}
+
+/// What and how to record.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What to record.
+    pub target: Target,
+    /// Where to.
+    pub output: Output,
+    /// When to end; without it, at a signal or the target's end.
+    pub length: Option<Duration>,
+    /// Whether to take in what was recorded before the attach.
+    pub history: bool,
+}
+
+/// Where a recording goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// A file.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Whether it may replace one that exists.
+        replace: bool,
+    },
+}
+
+impl Action {
+    /// What this command line means.
+    ///
+    /// # Errors
+    ///
+    /// A usage [`Failure`] that says which part makes no sense.
+    pub fn from_cli(cli: Cli) -> Result<Self, Failure> {
+        let Some(command) = cli.subcommand else {
+            return Ok(Self::Inspect(target_of(cli.observed)?));
+        };
+        Ok(match command {
+            Command::List { json } => Self::List { json },
+            Command::Record { observed, output, length, no_history, force } => {
+                Self::Record(Record {
+                    target: needed(observed, "record")?,
+                    output: output_at(&output, force),
+                    length: length.as_deref().map(duration).transpose()?,
+                    history: !no_history,
+                })
+            }
+            Command::Replay { file } => {
+                let stdin = file.as_os_str() == "-";
+                Self::Inspect(Some(if stdin { Target::Stdin } else { Target::File(file) }))
+            }
+            Command::Snapshot { observed, json } => {
+                Self::Snapshot { target: needed(observed, "snapshot")?, json }
+            }
+            Command::Completions { shell } => Self::Completions(shell),
+            Command::DemoWorkload => Self::DemoWorkload,
+        })
+    }
+}
+
+fn target_of(observed: Observed) -> Result<Option<Target>, Failure> {
+    if !observed.command.is_empty() {
+        return Ok(Some(Target::Command(observed.command)));
+    }
+    observed.target.as_deref().map(Target::parse).transpose()
+}
+
+fn needed(observed: Observed, subcommand: &str) -> Result<Target, Failure> {
+    target_of(observed)?.ok_or_else(|| {
+        Failure::usage(format!(
+            "{subcommand} needs a TARGET: a PID, a name, a socket, demo, or -- COMMAND; \
+             `nexus-inspect list` shows what there is"
+        ))
+    })
+}
+
+fn output_at(path: &Path, replace: bool) -> Output {
+    if path.as_os_str() == "-" {
+        Output::Stdout
+    } else {
+        Output::File { path: path.to_owned(), replace }
+    }
+}
+
+/// Reads a length of time: a number, possibly with a fraction, and `ms`, `s` (or nothing), `m` or `h`.
+fn duration(text: &str) -> Result<Duration, Failure> {
+    let wrong = || {
+        Failure::usage(format!(
+            "{text:?} is not a length of time: expected a number and a unit, such as 10s, 500ms or 2m"
+        ))
+    };
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let unit_s = match unit {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        _ => return Err(wrong()),
+    };
+    let length = Duration::try_from_secs_f64(number * unit_s).map_err(|_| wrong())?;
+    if length.is_zero() {
+        return Err(Failure::usage(format!("{text:?} is no time at all: record for longer")));
+    }
+    Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn action(arguments: &[&str]) -> Result<Action, Failure> {
+        let line = ["nexus-inspect"].iter().chain(arguments);
+        Action::from_cli(Cli::try_parse_from(line).expect("the command line is well-formed"))
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        for (text, ms) in
+            [("10s", 10_000), ("500ms", 500), ("2m", 120_000), ("1h", 3_600_000), ("1.5", 1_500)]
+        {
+            assert_eq!(duration(text).unwrap(), Duration::from_millis(ms), "{text}");
+        }
+        for text in ["", "s", "-1s", "10 s", "ten", "1d", "1.2.3s", "0s", "99999999999999999999h"] {
+            let failure = duration(text).unwrap_err();
+            assert!(failure.to_string().contains(text), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_recording() {
+        let line = ["record", "4711", "-o", "t.json", "--for", "5s", "--no-history"];
+        let expected = Record {
+            target: Target::Pid(4711),
+            output: Output::File { path: "t.json".into(), replace: false },
+            length: Some(Duration::from_secs(5)),
+            history: false,
+        };
+        assert_eq!(action(&line).unwrap(), Action::Record(expected));
+    }
+
+    #[test]
+    fn a_missing_target_is_explained() {
+        let failure = action(&["snapshot"]).unwrap_err();
+        assert!(failure.to_string().contains("needs a TARGET"), "{failure}");
+        assert_eq!(action(&[]).unwrap(), Action::Inspect(None));
+    }
+
+    #[test]
+    fn a_file_to_replay_is_a_file_whatever_its_name() {
+        let file = Target::File("4711".into());
+        assert_eq!(action(&["replay", "4711"]).unwrap(), Action::Inspect(Some(file)));
+        assert_eq!(action(&["replay", "-"]).unwrap(), Action::Inspect(Some(Target::Stdin)));
+    }
+
+    #[test]
+    fn a_command_is_taken_as_it_stands() {
+        let Action::Snapshot { target, json: false } =
+            action(&["snapshot", "--", "a", "-b"]).unwrap()
+        else {
+            panic!("not a snapshot");
+        };
+        assert_eq!(target, Target::Command(vec!["a".into(), "-b".into()]));
+    }
+}

@@ -1,0 +1,128 @@
+//! What `/proc` tells of a process.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+/// A process, as the kernel sees it from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    /// Its number here.
+    pub(crate) pid: u32,
+    /// Its number in its own PID namespace: what it calls itself.
+    pub(crate) inner_pid: u32,
+    /// The process that this is a thread of; the same as `pid` unless it is one.
+    pub(crate) group: u32,
+    /// The user it belongs to.
+    pub(crate) uid: u32,
+    /// The kernel's short name for it.
+    pub(crate) comm: String,
+    /// Whether it has ended and only waits for its parent to take notice.
+    pub(crate) zombie: bool,
+    /// When it started, in clock ticks since boot.
+    pub(crate) start_time: u64,
+}
+
+impl Process {
+    /// Looks at a process; `None` if there is none of that number.
+    pub(crate) fn look(pid: u32) -> Option<Self> {
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+        Self::parse(pid, &String::from_utf8_lossy(&stat), &String::from_utf8_lossy(&status))
+    }
+
+    fn parse(pid: u32, stat: &str, status: &str) -> Option<Self> {
+        // The name stands in parentheses and may contain any character, parentheses and spaces included.
+        let (head, tail) = stat.rsplit_once(')')?;
+        let (_, comm) = head.split_once('(')?;
+        // What follows the name begins with field 3, the state; field 22 is the start time.
+        let mut fields = tail.split_ascii_whitespace();
+        let state = fields.next()?;
+        let start_time = fields.nth(18)?.parse().ok()?;
+        let line = |name: &str| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+                .map(str::trim)
+        };
+        let number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+        Some(Self {
+            pid,
+            inner_pid: number(line("NSpid").and_then(|pids| pids.rsplit('\t').next()))
+                .unwrap_or(pid),
+            group: number(line("Tgid")).unwrap_or(pid),
+            // The second of the four is the effective one, which owns the sockets the process makes.
+            uid: number(line("Uid")?.split('\t').nth(1))?,
+            comm: comm.to_owned(),
+            zombie: matches!(state, "Z" | "X"),
+            start_time,
+        })
+    }
+
+    /// The value that a variable had when the program started; `None` also if we may not know.
+    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
+        let environment = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
+        let value = environment.split(|&byte| byte == 0).find_map(|entry| {
+            entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec)
+        })?;
+        Some(OsString::from_vec(value))
+    }
+
+    /// The base name of its program, if we may know.
+    pub(crate) fn program(&self) -> Option<String> {
+        let path: PathBuf = fs::read_link(format!("/proc/{}/exe", self.pid)).ok()?;
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        // The kernel says so when the file has been replaced since, as after a rebuild.
+        Some(name.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(name))
+    }
+}
+
+/// The numbers of all processes that can be seen from here.
+pub(crate) fn all() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_knows_itself() {
+        let own = Process::look(std::process::id()).unwrap();
+        assert_eq!(own.group, own.pid);
+        assert_eq!(own.uid, rustix::process::geteuid().as_raw());
+        assert!(!own.zombie);
+        assert!(own.start_time > 0);
+        assert!(all().contains(&own.pid));
+        assert!(own.program().unwrap().starts_with("nexus_inspect"));
+    }
+
+    #[test]
+    fn a_name_may_contain_anything() {
+        let mut stat = String::from("7 (a) b (c) Z");
+        for field in 4..=22 {
+            stat += &format!(" {field}");
+        }
+        let status = "Name:\tx\nTgid:\t6\nNSpid:\t7\t1\nUid:\t10\t20\t30\t40\n";
+        let process = Process::parse(7, &stat, status).unwrap();
+        assert_eq!(
+            process,
+            Process {
+                pid: 7,
+                inner_pid: 1,
+                group: 6,
+                uid: 20,
+                comm: "a) b (c".to_owned(),
+                zombie: true,
+                start_time: 22
+            }
+        );
+    }
+
+    #[test]
+    fn nobody_is_no_process() {
+        assert_eq!(Process::look(u32::MAX), None);
+    }
+}

@@ -1,0 +1,12 @@
+//! The command line from outside: the real binary against processes that are made up, so that each can misbehave in
+//! its own way.
+
+mod fake;
+mod inspector;
+
+mod closed_pipe;
+mod errors;
+mod list;
+mod record;
+mod snapshot;
+mod started_program;
