@@ -2,6 +2,7 @@
 
 mod moments;
 mod rows;
+mod speed;
 mod streams;
 mod timeline;
 

@@ -59,7 +59,7 @@ pub fn trace() -> Vec<ServerFrame> {
     trace_of(2_400)
 }
 
-/// The same server for so many milliseconds, some five records each.
+/// The same server for so many milliseconds, some thirty records each.
 #[must_use]
 pub fn trace_of(milliseconds: u64) -> Vec<ServerFrame> {
     let (tape, mut boards) = run(milliseconds);
