@@ -59,7 +59,7 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// Adds a frame. The first one has to be the hello, and only that one. About 150 ns for each record.
+    /// Adds a frame. The first one has to be the hello, and only that one. About a quarter of a microsecond for each record.
     ///
     /// # Errors
     ///
