@@ -19,18 +19,21 @@ impl Stamp {
     pub const NEVER: Self = Self(0);
 
     /// The distance from `earlier` to this stamp, or zero if `earlier` is the later one.
+    #[inline]
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 
     /// Whether this is [`Stamp::NEVER`].
+    #[inline]
     #[must_use]
     pub fn is_never(self) -> bool {
         self.0 == 0
     }
 
     /// This stamp, or `None` if it is [`Stamp::NEVER`].
+    #[inline]
     #[must_use]
     pub fn known(self) -> Option<Self> {
         (self.0 != 0).then_some(self)
@@ -45,12 +48,14 @@ macro_rules! number_id {
 
         impl $name {
             /// The id held by a word in which zero means "none".
+            #[inline]
             #[must_use]
             pub fn from_word(word: u64) -> Option<Self> {
                 <$inner>::try_from(word).ok().filter(|&id| id != 0).map(Self)
             }
 
             /// The word for an optional id: zero for none.
+            #[inline]
             #[must_use]
             pub fn word(id: Option<Self>) -> u64 {
                 id.map_or(0, |id| u64::from(id.0))

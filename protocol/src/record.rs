@@ -39,7 +39,10 @@ const FAMILY_UNIX: u8 = 3;
 impl Record {
     /// The record's words, as the ring holds them. `at` and the stamps inside the event are in ticks of the recorder's
     /// clock.
-    #[inline]
+    ///
+    /// Always inlined, with all it calls: the caller has just made the event, and only the few instructions for its kind
+    /// are left.
+    #[inline(always)]
     #[must_use]
     pub fn to_words(&self) -> Words {
         let packed = pack(self.seq, &self.event);
@@ -108,7 +111,7 @@ fn halves(word: u64) -> (u32, u32) {
     (word as u32, (word >> 32) as u32)
 }
 
-#[inline]
+#[inline(always)]
 fn pack(seq: Seq, event: &Event) -> Packed {
     let packed = |head, x, y| Packed { head, x, y };
     match *event {
@@ -228,7 +231,7 @@ pub(crate) fn address_from_words(family: u8, port: u16, x: u64, y: u64) -> Optio
     Some(Address::Inet(SocketAddr::new(ip, port)))
 }
 
-#[inline]
+#[inline(always)]
 fn pack_wake(seq: Seq, task: TaskId, cause: Cause, outcome: WakeOutcome) -> Packed {
     let (direction, d, y) = match cause {
         Cause::Io { token, direction, event } => {
@@ -264,6 +267,7 @@ fn unpack_cause(fields: &Fields, clock: &ClockMap) -> Option<Cause> {
     })
 }
 
+#[inline]
 fn subject_words(subject: Subject) -> (u8, u64) {
     match subject {
         Subject::Token(token) => (1, token.pack()),
@@ -282,6 +286,7 @@ fn unpack_subject(code: u8, id: u64) -> Option<Subject> {
 }
 
 /// Kind, direction and id of what is waited for, as records and board rows hold them.
+#[inline]
 pub(crate) fn wait_words(target: WaitFor) -> (u8, u8, u64) {
     match target {
         WaitFor::Token(token, direction) => (1, direction as u8, token.pack()),
@@ -300,6 +305,7 @@ pub(crate) fn wait_from_words(code: u8, direction: u8, id: u64) -> Option<WaitFo
     })
 }
 
+#[inline]
 fn result_words(result: OperationResult) -> (u8, u32) {
     match result {
         OperationResult::Done(value) => (1, value),
