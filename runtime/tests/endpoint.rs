@@ -85,6 +85,7 @@ fn fork() {
     }
     // SAFETY: the child exists, and nobody else waits for it.
     unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    wait_for_line();
 }
 
 /// Takes every descriptor there is, until told to give some back.
