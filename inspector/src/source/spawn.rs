@@ -13,10 +13,14 @@ use nexus_protocol::session::{Client, Received, SessionError};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 use std::collections::{HashSet, VecDeque};
+use std::env;
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::io::{self, PipeReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -165,12 +169,16 @@ fn start(
     Ok((running, aftermath))
 }
 
-/// A directory that only we can enter, with a path short enough for sockets in it.
+/// A directory that only we can enter, as endpoints ask for, with a path short enough for sockets in it.
 fn private_directory() -> Result<TempDir, Failure> {
-    tempfile::Builder::new()
-        .prefix("nexus-inspect-")
-        .tempdir_in("/tmp")
-        .or_else(|_| tempfile::Builder::new().prefix("nexus-inspect-").tempdir())
+    let make_in = |place: &Path| {
+        tempfile::Builder::new()
+            .prefix("nexus-inspect-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(place)
+    };
+    make_in(Path::new("/tmp"))
+        .or_else(|_| make_in(&env::temp_dir()))
         .map_err(|error| Failure::local_io(format!("cannot make a private directory: {error}")))
 }
 

@@ -104,7 +104,14 @@ fn totals(first: &Snapshot, last: &Snapshot) -> String {
         let (before, now) = (value(&first.totals), value(&last.totals));
         let mut row = vec![name.to_owned(), show(now)];
         if seconds > 0.0 {
-            row.push(text::rate(now.saturating_sub(before) as f64 / seconds));
+            let per_second = now.saturating_sub(before) as f64 / seconds;
+            // In the unit of the total: bytes read in other steps than numbers.
+            let in_bytes = show(now).ends_with('B');
+            row.push(if in_bytes {
+                show(per_second as u64) + "/s"
+            } else {
+                text::rate(per_second)
+            });
         }
         row
     };
