@@ -1,7 +1,13 @@
-//! Running the binary.
+//! Running the binary, and looking at what it wrote.
 
+use nexus_protocol::frame::ServerFrame;
+use nexus_protocol::trace::json::{Reader, Summary};
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The binary, told to look for endpoints in `directory`, without a terminal.
 pub(crate) fn inspector(directory: &Path, arguments: &[&str]) -> Command {
@@ -50,4 +56,27 @@ impl Ran {
 /// Runs the binary to its end.
 pub(crate) fn run(directory: &Path, arguments: &[&str]) -> Ran {
     inspector(directory, arguments).output().expect("the binary can be started").into()
+}
+
+/// Reads a trace to its end: the number of records in it, and its summary if it is whole.
+pub(crate) fn read(path: &Path) -> (u64, Option<Summary>) {
+    let mut reader = Reader::new(BufReader::new(File::open(path).unwrap()));
+    let mut records = 0;
+    for frame in reader.by_ref() {
+        if let ServerFrame::Events { records: batch, .. } = frame.unwrap() {
+            records += batch.len() as u64;
+        }
+    }
+    assert_eq!(reader.truncated(), reader.summary().is_none());
+    (records, reader.summary().cloned())
+}
+
+/// Waits for a condition, for far longer than it should take.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
 }

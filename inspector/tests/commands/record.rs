@@ -1,29 +1,11 @@
 //! `record`: whatever happens, the file is a trace that can be read.
 
 use crate::fake::{BATCH, Conduct, Endpoint};
-use crate::inspector::{Ran, inspector, run};
-use nexus_protocol::frame::ServerFrame;
-use nexus_protocol::trace::json::{Reader, Reason, Summary};
+use crate::inspector::{Ran, inspector, read, run, wait_for};
+use nexus_protocol::trace::json::{Reader, Reason};
 use rustix::process::{Pid, Signal, kill_process};
-use std::fs::{self, File};
-use std::io::BufReader;
-use std::path::Path;
+use std::fs;
 use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
-
-/// Reads a trace to its end: the number of records in it, and its summary if it is whole.
-fn read(path: &Path) -> (u64, Option<Summary>) {
-    let mut reader = Reader::new(BufReader::new(File::open(path).unwrap()));
-    let mut records = 0;
-    for frame in reader.by_ref() {
-        if let ServerFrame::Events { records: batch, .. } = frame.unwrap() {
-            records += batch.len() as u64;
-        }
-    }
-    assert_eq!(reader.truncated(), reader.summary().is_none());
-    (records, reader.summary().cloned())
-}
 
 #[test]
 fn a_recording_of_some_time_is_whole_and_accounts_for_everything() {
@@ -149,14 +131,4 @@ fn a_recording_can_go_to_standard_output() {
     let mut reader = Reader::new(ran.stdout.as_bytes());
     assert!(reader.by_ref().all(|frame| frame.is_ok()));
     assert!(reader.summary().is_some());
-}
-
-/// Waits for a condition, for far longer than it should take.
-#[track_caller]
-fn wait_for(what: &str, condition: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
-        thread::sleep(Duration::from_millis(2));
-    }
 }
