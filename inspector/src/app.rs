@@ -6,6 +6,7 @@
 
 pub mod detail;
 pub mod freelist;
+pub mod picker;
 pub mod playback;
 pub mod table;
 pub mod tasks;
@@ -130,6 +131,8 @@ impl App {
             }
             Event::Update(update) => self.source(update),
             Event::Tick(elapsed) => self.tick(elapsed),
+            // A search belongs to the screen before this one.
+            Event::Found(_) => {}
             Event::Stop => self.quit = true,
         }
     }

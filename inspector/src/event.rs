@@ -5,6 +5,7 @@
 //! but never the clock, which skips a tick and says more with the next one.
 
 use crate::source::Update;
+use crate::target::Found;
 use anyhow::{Context, Result};
 use crossterm::event::{self as terminal, KeyEvent, KeyEventKind};
 use ratatui::layout::Size;
@@ -28,6 +29,8 @@ pub enum Event {
     /// So much time has passed since the tick before.
     Tick(Duration),
 
+    /// These processes can be attached to.
+    Found(Vec<Found>),
     /// The system asks us to end.
     Stop,
 }

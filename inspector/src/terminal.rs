@@ -35,13 +35,14 @@ pub struct Guard(());
 ///
 /// # Errors
 ///
-/// Standard input or output is not a terminal, or the terminal refuses.
+/// Standard output is not a terminal, or the terminal refuses. (Standard input may be a trace: keys are then read from
+/// the controlling terminal.)
 pub fn take() -> Result<(Guard, Screen)> {
-    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        anyhow::bail!("the screen needs a terminal on standard input and output");
+    if !io::stdout().is_terminal() {
+        anyhow::bail!("standard output is not a terminal");
     }
     install_panic_hook();
-    enable_raw_mode().context("the terminal cannot be switched to raw mode")?;
+    enable_raw_mode().context("there is no terminal to read keys from")?;
     TAKEN.store(true, Ordering::SeqCst);
     PANICKED.store(false, Ordering::SeqCst);
     let guard = Guard(());

@@ -10,6 +10,7 @@ pub mod freelist;
 pub mod header;
 pub mod help;
 pub mod layout;
+pub mod picker;
 pub mod status;
 pub mod tables;
 pub mod tabs;

@@ -35,11 +35,10 @@ pub(crate) fn run(target: Option<Target>) -> anyhow::Result<Exit> {
 fn on_terminal(target: Option<Target>) -> anyhow::Result<Exit> {
     let opened = match target {
         Some(target) => source::open(&target, source::EVERYTHING, ProgramOutput::Captured)?,
-        None => {
-            return Err(
-                Failure::usage("give a TARGET; `nexus-inspect list` shows what there is").into()
-            );
-        }
+        None => match crate::tui::pick()? {
+            Some(found) => source::attach(&found, source::EVERYTHING)?.into(),
+            None => return Ok(Exit::Fine),
+        },
     };
     let Opened { running, aftermath } = opened;
     let title = running.title.clone();
