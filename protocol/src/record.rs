@@ -306,7 +306,8 @@ pub(crate) fn wait_from_words(code: u8, direction: u8, id: u64) -> Option<WaitFo
 }
 
 #[inline]
-fn result_words(result: OperationResult) -> (u8, u32) {
+/// Code and value of an operation's result, as records and frames hold them.
+pub(crate) fn result_words(result: OperationResult) -> (u8, u32) {
     match result {
         OperationResult::Done(value) => (1, value),
         OperationResult::EndOfFile => (2, 0),
@@ -316,7 +317,8 @@ fn result_words(result: OperationResult) -> (u8, u32) {
     }
 }
 
-fn unpack_result(code: u8, value: u32) -> Option<OperationResult> {
+/// The inverse of [`result_words`].
+pub(crate) fn result_from_words(code: u8, value: u32) -> Option<OperationResult> {
     Some(match code {
         1 => OperationResult::Done(value),
         2 => OperationResult::EndOfFile,
@@ -403,7 +405,7 @@ fn unpack(code: u8, fields: &Fields, clock: &ClockMap) -> Option<Event> {
         kind::OPERATION => Event::Operation {
             operation: Operation::from_code(a)?,
             subject: unpack_subject(c, x)?,
-            result: unpack_result(b, d)?,
+            result: result_from_words(b, d)?,
             task: TaskId::from_word(y & TASK_MASK),
             poll: link(seq, (y >> TASK_BITS) as u32),
         },

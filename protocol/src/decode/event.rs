@@ -8,14 +8,15 @@ use crate::context::{
     Context, LENGTH_BIAS, LENGTH_FOLLOWS, TAG_GAP, TAG_KIND, TAG_LENGTH_SHIFT, TAG_OTHER,
 };
 use crate::event::{
-    Cause, Event, Operation, OperationResult, PollResult, Record, RefusalReason, Side, SourceKind,
-    Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
+    Cause, Event, Operation, PollResult, Record, RefusalReason, Side, SourceKind, Subject,
+    TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
     WakeOutcome, kind,
 };
 use crate::frame::ServerFrame;
 use crate::ids::{Seq, Stamp, StringId, TaskId, TimerId, TokenId};
 use crate::limits;
 use crate::readiness::{Direction, Interest, Readiness};
+use crate::record::result_from_words;
 use crate::varint::unzigzag;
 
 /// Reads the payload of an events frame.
@@ -268,7 +269,7 @@ impl Body<'_, '_> {
         let task = self.optional_task()?;
         let poll = self.link()?;
         let operation = Operation::from_code(codes & 0xF);
-        let result = result(packed as u8 & 7, (packed >> 3) as u32);
+        let result = result_from_words(packed as u8 & 7, (packed >> 3) as u32);
         let known = operation.zip(subject).zip(result);
         Ok(known.map(|((operation, subject), result)| Event::Operation {
             operation,
@@ -383,15 +384,4 @@ impl Body<'_, '_> {
         let distance = self.number("link to an earlier record")?;
         Ok(if distance == 0 { None } else { self.seq.checked_sub(distance) })
     }
-}
-
-fn result(code: u8, value: u32) -> Option<OperationResult> {
-    Some(match code {
-        1 => OperationResult::Done(value),
-        2 => OperationResult::EndOfFile,
-        3 => OperationResult::Error(value),
-        4 => OperationResult::WouldBlock,
-        5 => OperationResult::NotReady,
-        _ => return None,
-    })
 }

@@ -3,9 +3,10 @@
 
 use super::{frame_kind, framed};
 use crate::context::{Context, LENGTH_BIAS, LENGTH_FOLLOWS, TAG_GAP, TAG_LENGTH_SHIFT, TAG_OTHER};
-use crate::event::{Cause, Event, OperationResult, Record, Subject, WaitFor, WakeOutcome};
+use crate::event::{Cause, Event, Record, Subject, WaitFor, WakeOutcome};
 use crate::ids::{RuntimeId, Seq, TaskId, TokenId};
 use crate::limits;
+use crate::record::result_words;
 use crate::varint::{put, put_signed};
 
 /// Appends as many frames as the records need.
@@ -305,15 +306,5 @@ fn target_code(target: WaitFor) -> u8 {
         WaitFor::Token(_, direction) => 1 | (direction as u8) << 4,
         WaitFor::Timer(_) => 2,
         WaitFor::Task(_) => 3,
-    }
-}
-
-fn result_words(result: OperationResult) -> (u8, u32) {
-    match result {
-        OperationResult::Done(value) => (1, value),
-        OperationResult::EndOfFile => (2, 0),
-        OperationResult::Error(errno) => (3, errno),
-        OperationResult::WouldBlock => (4, 0),
-        OperationResult::NotReady => (5, 0),
     }
 }

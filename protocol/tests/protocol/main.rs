@@ -6,5 +6,6 @@ mod json;
 mod sample;
 mod schema;
 mod session;
+mod spec;
 mod wire;
 mod words;
