@@ -74,7 +74,8 @@ impl RuntimeSummary {
     /// Whether every record is accounted for.
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        self.recorded == self.delivered + self.filtered + self.lost
+        let accounted = [self.delivered, self.filtered, self.lost].map(u128::from);
+        u128::from(self.recorded) == accounted.into_iter().sum()
     }
 }
 
@@ -157,24 +158,27 @@ impl Summary {
     /// Records made while we watched, of all runtimes.
     #[must_use]
     pub fn recorded(&self) -> u64 {
-        self.runtimes.iter().map(|runtime| runtime.recorded).sum()
+        self.total(|runtime| runtime.recorded)
     }
 
     /// Records in the trace, of all runtimes.
     #[must_use]
     pub fn delivered(&self) -> u64 {
-        self.runtimes.iter().map(|runtime| runtime.delivered).sum()
+        self.total(|runtime| runtime.delivered)
     }
 
     /// Records that the filter left out, of all runtimes.
     #[must_use]
     pub fn filtered(&self) -> u64 {
-        self.runtimes.iter().map(|runtime| runtime.filtered).sum()
+        self.total(|runtime| runtime.filtered)
     }
 
     /// Records overwritten before they could be sent, of all runtimes.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.runtimes.iter().map(|runtime| runtime.lost).sum()
+        self.total(|runtime| runtime.lost)
+    }
+    fn total(&self, part: impl Fn(&RuntimeSummary) -> u64) -> u64 {
+        self.runtimes.iter().map(part).fold(0, u64::saturating_add)
     }
 }

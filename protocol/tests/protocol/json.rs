@@ -279,6 +279,25 @@ fn numbers_that_nobody_accounts_for_are_not_hidden() {
     assert_eq!(write(&read(&document)).1, summary);
 }
 
+/// Found by the property tests: the sum of what a server claims to have lost need not fit.
+#[test]
+fn claims_that_cannot_be_true_do_not_stop_a_recording() {
+    let all = loss(0, u64::MAX);
+    let filtered = events(&[], u64::MAX, u64::MAX);
+    let other = ServerFrame::Loss { runtime: RuntimeId(2), from: 0, to: u64::MAX };
+    let frames = [hello(), all.clone(), filtered.clone(), filtered, all, other];
+    let (document, summary) = write(&frames);
+    assert!(!summary.complete());
+    assert_eq!(summary.lost(), u64::MAX);
+    assert_eq!(write(&read(&document)).1, summary);
+    let beyond = text(&write(&[hello(), events(&[0], 1, 0)]).0).replace(
+        "\"seq\":0,\"runtime\":1,\"at_ns\"",
+        "\"seq\":18446744073709551615,\"runtime\":1,\"at_ns\"",
+    );
+    let error = Reader::new(beyond.as_bytes()).find_map(Result::err).unwrap();
+    assert!(error.to_string().contains("no record has the number"), "{error}");
+}
+
 #[test]
 fn a_stream_that_ends_without_a_goodbye_is_not_complete() {
     let (document, summary) = write(&[hello(), events(&[0], 1, 0)]);

@@ -288,6 +288,9 @@ impl<R: BufRead> Reader<R> {
             let fault = format!("record {seq} of runtime {runtime} comes after record {expected}");
             return Err(self.fault(fault));
         }
+        if seq == Seq::MAX {
+            return Err(self.fault(format!("no record has the number {seq}")));
+        }
         self.batch.get_or_insert_with(|| Batch::new(runtime, expected));
         Ok(())
     }

@@ -170,7 +170,8 @@ impl<W: Write> Writer<W> {
         let account = self.account(runtime, from);
         let summary = &mut self.accounts[account].summary;
         summary.delivered += records.len() as u64;
-        summary.filtered += filtered;
+        // A server can claim what it likes: nonsense must not add up, and must not stop the recording either.
+        summary.filtered = summary.filtered.saturating_add(filtered);
         for record in records {
             self.separate();
             event::record(runtime, record, &self.strings, &mut self.buffer);
@@ -179,7 +180,7 @@ impl<W: Write> Writer<W> {
         let account = &mut self.accounts[account];
         account.advance(next_seq);
         if let Some(last) = records.last() {
-            account.told = last.seq + 1;
+            account.told = last.seq.saturating_add(1);
         }
         Ok(())
     }
@@ -189,7 +190,7 @@ impl<W: Write> Writer<W> {
         self.tell_filtered(account);
         self.range("loss", runtime, from, to);
         let account = &mut self.accounts[account];
-        account.summary.lost += to.saturating_sub(from);
+        account.summary.lost = account.summary.lost.saturating_add(to.saturating_sub(from));
         account.advance(to);
         account.told = to;
     }
