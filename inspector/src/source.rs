@@ -130,10 +130,13 @@ pub fn attach(found: &Found, subscribe: Subscribe) -> Result<Running, Failure> {
     live::start(target::attach(found)?, subscribe)
 }
 
-/// Whether there is a socket at this path.
+/// Whether there is a socket at this path, or would be by its name if we cannot look.
 #[must_use]
 pub fn is_socket(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|at| at.file_type().is_socket())
+    match fs::metadata(path) {
+        Ok(at) => at.file_type().is_socket(),
+        Err(_) => path.extension().is_some_and(|suffix| suffix == "sock"),
+    }
 }
 
 /// A source at work.

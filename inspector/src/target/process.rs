@@ -20,6 +20,8 @@ pub(crate) struct Process {
     pub(crate) comm: String,
     /// Whether it has ended and only waits for its parent to take notice.
     pub(crate) zombie: bool,
+    /// Whether a signal or a debugger has stopped it.
+    pub(crate) stopped: bool,
     /// When it started, in clock ticks since boot.
     pub(crate) start_time: u64,
 }
@@ -56,6 +58,7 @@ impl Process {
             uid: number(line("Uid")?.split('\t').nth(1))?,
             comm: comm.to_owned(),
             zombie: matches!(state, "Z" | "X"),
+            stopped: matches!(state, "T" | "t"),
             start_time,
         })
     }
@@ -116,6 +119,7 @@ mod tests {
                 uid: 20,
                 comm: "a) b (c".to_owned(),
                 zombie: true,
+                stopped: false,
                 start_time: 22
             }
         );

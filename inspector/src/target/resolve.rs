@@ -43,6 +43,13 @@ pub(crate) fn by_pid(pid: u32) -> Result<Connection, Failure> {
     if refusals.is_empty() {
         return Err(Failure::target(no_endpoint(&process)));
     }
+    if process.stopped {
+        return Err(Failure::target(format!(
+            "process {pid} ({}) is stopped, by a signal or a debugger, and does not answer; \
+             let it go on (kill -CONT {pid}) and try again",
+            text::clean(&process.comm)
+        )));
+    }
     Err(Failure::target(format!("cannot attach to process {pid}: {}", refusals.join("; "))))
 }
 

@@ -1,9 +1,14 @@
 //! Bad input gets an answer that says what failed, and what to do.
 
 use crate::fake::{Conduct, Endpoint};
-use crate::inspector::run;
+use crate::inspector::{inspector, run, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::thread;
 
 #[test]
@@ -57,6 +62,55 @@ fn a_socket_that_nobody_listens_at() {
     run(directory.path(), &["snapshot", path.to_str().unwrap()])
         .exits_with(3)
         .says("nobody listens");
+}
+
+#[test]
+fn a_socket_that_is_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), &["snapshot", "./gone.sock"]).exits_with(3).says("no socket ./gone.sock");
+}
+
+#[test]
+fn a_process_that_is_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap();
+    let workload = Workload::start(directory.path());
+    wait_for("the endpoint", || holds_socket(directory.path()));
+    kill_process(Pid::from_child(&workload.0), Signal::STOP).unwrap();
+    let pid = workload.0.id().to_string();
+    run(directory.path(), &["snapshot", &pid]).exits_with(3).says("is stopped").says("kill -CONT");
+}
+
+#[test]
+fn a_process_whose_directory_is_not_safe_is_found_elsewhere() {
+    // Its endpoint refuses a directory that others can enter, and takes the next one.
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let workload = Workload::start(directory.path());
+    let pid = workload.0.id().to_string();
+    wait_for("the endpoint", || run(directory.path(), &["snapshot", &pid]).code == Some(0));
+    assert!(!holds_socket(directory.path()));
+}
+
+/// The demo workload as a process of its own, with no inspector over it.
+struct Workload(Child);
+
+impl Workload {
+    fn start(directory: &Path) -> Self {
+        Self(inspector(directory, &["demo-workload"]).stdin(Stdio::piped()).spawn().unwrap())
+    }
+}
+
+impl Drop for Workload {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn holds_socket(directory: &Path) -> bool {
+    let is_socket = |path: &Path| path.extension().is_some_and(|suffix| suffix == "sock");
+    fs::read_dir(directory).unwrap().any(|entry| is_socket(&entry.unwrap().path()))
 }
 
 #[test]
