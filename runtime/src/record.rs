@@ -130,17 +130,18 @@ impl Recorder {
         let clock = Clock::of_process();
         clock.first_anchor();
         let enabled = options.enabled && !is_off(std::env::var_os(SWITCH).as_deref());
-        let recording = enabled.then(|| Recording {
-            ring: Ring::new(options.ring_records),
-            board: Board::new(options.board_rows),
+        let recording = enabled.then(|| {
+            let ring = Ring::new(options.ring_records);
+            Arc::new(Recording { ring, board: Board::new(options.board_rows) })
         });
+        let started = clock.now();
         let observed = registry.register(Description {
             id: runtime,
             name: options.name.clone(),
-            started: clock.now(),
-            recording,
+            started,
+            recording: recording.clone(),
         });
-        let live = enabled.then(|| Box::new(Writer::new(Arc::clone(&observed), clock)));
+        let live = recording.map(|recording| Box::new(Writer::new(recording, clock, started)));
         Self { registry, observed, live }
     }
 

@@ -223,7 +223,7 @@ impl Publisher {
         progress: &mut Progress,
     ) {
         let runtime = self.streams[index].shared();
-        let Some(Recording { ring, .. }) = &runtime.recording else { return };
+        let Some(Recording { ring, .. }) = runtime.recording.as_deref() else { return };
         let end = self.streams[index].end.unwrap_or_else(|| ring.committed());
         let behind = end.saturating_sub(self.streams[index].cursor);
         progress.hurried |= behind > ring.capacity() / 4;
@@ -303,7 +303,7 @@ impl Stream {
     }
 
     fn recording(&self) -> Option<&Recording> {
-        self.runtime.recording.as_ref()
+        self.runtime.recording.as_deref()
     }
 
     /// Whether the client has everything up to the stream's end or, if that is not known, up to now.

@@ -12,7 +12,7 @@ use nexus_protocol::record::Words;
 /// Describes a runtime as it is now.
 pub(super) fn info(runtime: &Observed, timeline: &Timeline) -> RuntimeInfo {
     let (mut ring_capacity, mut recorded, mut tokens, mut tasks) = (0, 0, 0, 0);
-    if let Some(Recording { ring, board }) = &runtime.recording {
+    if let Some(Recording { ring, board }) = runtime.recording.as_deref() {
         let totals = Totals::from_words(&board.totals(ring).words);
         (ring_capacity, recorded) = (ring.capacity(), totals.recorded);
         (tokens, tasks) = (totals.live, totals.tasks());

@@ -27,7 +27,7 @@ pub(crate) struct Observed {
     /// When it was dropped, in ticks; zero while it lives.
     ended: AtomicU64,
     /// Ring and board, unless its recorder is off.
-    pub(crate) recording: Option<Recording>,
+    pub(crate) recording: Option<Arc<Recording>>,
 }
 
 /// The two things that are read while the runtime runs.
@@ -62,7 +62,7 @@ pub(crate) struct Description {
     pub(crate) id: RuntimeId,
     pub(crate) name: String,
     pub(crate) started: Stamp,
-    pub(crate) recording: Option<Recording>,
+    pub(crate) recording: Option<Arc<Recording>>,
 }
 
 impl Registry {

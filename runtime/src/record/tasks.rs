@@ -183,18 +183,20 @@ fn wake_row(
     outcome: WakeOutcome,
     queued_at: Option<Stamp>,
 ) {
-    let state = row.get(at::STATE) & !(0xFF << CAUSE_SHIFT);
-    row.set(at::STATE, state | u64::from(cause.code()) << CAUSE_SHIFT);
+    let mut state = row.get(at::STATE) & !(0xFF << CAUSE_SHIFT);
+    state |= u64::from(cause.code()) << CAUSE_SHIFT;
     match outcome {
         WakeOutcome::Queued => {
             row.add(at::WAKES, 1);
             if let Some(now) = queued_at {
-                set_state(row, TaskState::Queued, now);
+                state = state & !STATE_MASK | TaskState::Queued as u64;
+                row.set(at::SINCE, now.0);
             }
         }
         WakeOutcome::Redundant => row.add(at::REDUNDANT, 1),
         WakeOutcome::Dead => {}
     }
+    row.set(at::STATE, state);
     if cause == Cause::SelfWake {
         row.add(at::SELF_WAKES, 1);
     }

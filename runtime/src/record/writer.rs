@@ -4,7 +4,7 @@
 
 use super::board::Board;
 use super::clock::Clock;
-use super::registry::{Observed, Recording};
+use super::registry::Recording;
 use super::ring::Ring;
 use super::strings::{Interner, Strings};
 use super::verdict::Answered;
@@ -21,7 +21,7 @@ pub(super) const NO_SEQ: Seq = Seq::MAX;
 
 /// The writer of one ring and board.
 pub(super) struct Writer {
-    observed: Arc<Observed>,
+    recording: Arc<Recording>,
     clock: Clock,
     /// Number of the next record.
     next: Cell<Seq>,
@@ -63,10 +63,9 @@ pub(super) struct TurnUnderWay {
 }
 
 impl Writer {
-    pub(super) fn new(observed: Arc<Observed>, clock: Clock) -> Self {
-        let started = observed.started;
+    pub(super) fn new(recording: Arc<Recording>, clock: Clock, started: Stamp) -> Self {
         Self {
-            observed,
+            recording,
             clock,
             next: Cell::new(0),
             last: Cell::new(started),
@@ -94,19 +93,13 @@ impl Writer {
     }
 
     #[inline]
-    fn recording(&self) -> &Recording {
-        // A writer is only made for a runtime that records.
-        self.observed.recording.as_ref().expect("a writer has something to write to")
-    }
-
-    #[inline]
     pub(super) fn board(&self) -> &Board {
-        &self.recording().board
+        &self.recording.board
     }
 
     #[inline]
     fn ring(&self) -> &Ring {
-        &self.recording().ring
+        &self.recording.ring
     }
 
     /// The stamp of the last record.
