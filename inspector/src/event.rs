@@ -1,8 +1,9 @@
 //! Everything that can happen to the screen, and the threads that say so.
 //!
 //! The list is closed: keys, the connection, the clock, a signal, the result of a search for processes. Producers push
-//! into one bounded channel. A full channel holds the connection up (and the observed process then counts the loss),
-//! but never the clock, which skips a tick and says more with the next one.
+//! into one bounded channel, in which the connection may take a few places only: a process that tells more than we can
+//! take in is held up (and counts the loss), but never delays a key. The clock skips a tick when the channel is full, and
+//! says more with the next one.
 
 use crate::source::Update;
 use crate::target::Found;
@@ -11,9 +12,9 @@ use crossterm::event::{self as terminal, KeyEvent, KeyEventKind};
 use ratatui::layout::Size;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,9 @@ pub enum Event {
 /// Events that may wait to be taken in.
 const CAPACITY: usize = 256;
 
+/// Of these, updates from the source: as many as a key may have to wait for. Each can hold some thousand records.
+const UPDATES: usize = 8;
+
 /// Time between two ticks, and so between two frames that nobody pressed a key for.
 pub const TICK: Duration = Duration::from_millis(50);
 
@@ -46,8 +50,54 @@ const KEY_PATIENCE: Duration = Duration::from_millis(50);
 
 /// The channel that all producers push into.
 #[must_use]
-pub fn channel() -> (SyncSender<Event>, Receiver<Event>) {
+pub fn channel() -> (SyncSender<Delivery>, Receiver<Delivery>) {
     sync_channel(CAPACITY)
+}
+
+/// An event on its way.
+#[derive(Debug)]
+pub struct Delivery {
+    /// What happened.
+    pub event: Event,
+    /// The place it takes up, if it is an update; given back when the delivery has been taken apart or dropped.
+    _place: Option<Place>,
+}
+
+impl From<Event> for Delivery {
+    fn from(event: Event) -> Self {
+        Self { event, _place: None }
+    }
+}
+
+/// The places that updates can take.
+#[derive(Debug, Default)]
+struct Places {
+    taken: Mutex<usize>,
+    given_back: Condvar,
+}
+
+/// One of them, taken until dropped.
+#[derive(Debug)]
+struct Place(Arc<Places>);
+
+impl Places {
+    /// Takes a place, waiting for one if need be.
+    fn take(places: &Arc<Self>) -> Place {
+        let taken = places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = places
+            .given_back
+            .wait_while(taken, |taken| *taken >= UPDATES)
+            .unwrap_or_else(PoisonError::into_inner);
+        *taken += 1;
+        Place(Arc::clone(places))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.given_back.notify_one();
+    }
 }
 
 /// The threads behind a screen. Dropping it ends those that listen to keys, signals and the clock, and waits for them,
@@ -65,7 +115,7 @@ impl Producers {
     /// # Errors
     ///
     /// A thread cannot be started or a signal handler not be installed.
-    pub fn start(sender: &SyncSender<Event>) -> Result<Self> {
+    pub fn start(sender: &SyncSender<Delivery>) -> Result<Self> {
         let signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
             .context("the handler for SIGTERM cannot be installed")?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -101,10 +151,13 @@ impl Drop for Producers {
 /// # Errors
 ///
 /// The thread cannot be started.
-pub fn follow(updates: Receiver<Update>, sender: SyncSender<Event>) -> Result<()> {
+pub fn follow(updates: Receiver<Update>, sender: SyncSender<Delivery>) -> Result<()> {
+    let places = Arc::new(Places::default());
     spawn("connection", move || {
         for update in updates {
-            if sender.send(Event::Update(update)).is_err() {
+            let place = Some(Places::take(&places));
+            let delivery = Delivery { event: Event::Update(update), _place: place };
+            if sender.send(delivery).is_err() {
                 return;
             }
         }
@@ -120,7 +173,7 @@ pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<
         .with_context(|| format!("the thread for {name} cannot be started"))
 }
 
-fn listen_to_keys(sender: &SyncSender<Event>, stop: &AtomicBool) {
+fn listen_to_keys(sender: &SyncSender<Delivery>, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let event = match terminal::poll(KEY_PATIENCE) {
             Ok(false) => continue,
@@ -142,11 +195,12 @@ fn listen_to_keys(sender: &SyncSender<Event>, stop: &AtomicBool) {
 }
 
 /// Sends an event, waiting for room, unless everything is over. Returns whether to go on.
-fn offer(sender: &SyncSender<Event>, mut event: Event, stop: &AtomicBool) -> bool {
+fn offer(sender: &SyncSender<Delivery>, event: Event, stop: &AtomicBool) -> bool {
+    let mut delivery = Delivery::from(event);
     while !stop.load(Ordering::Relaxed) {
-        match sender.try_send(event) {
+        match sender.try_send(delivery) {
             Ok(()) => return true,
-            Err(TrySendError::Full(back)) => event = back,
+            Err(TrySendError::Full(back)) => delivery = back,
             Err(TrySendError::Disconnected(_)) => return false,
         }
         thread::sleep(Duration::from_millis(1));
@@ -154,12 +208,12 @@ fn offer(sender: &SyncSender<Event>, mut event: Event, stop: &AtomicBool) -> boo
     false
 }
 
-fn tick(sender: &SyncSender<Event>, stop: &AtomicBool) {
+fn tick(sender: &SyncSender<Delivery>, stop: &AtomicBool) {
     let mut last = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         thread::sleep(TICK);
         let now = Instant::now();
-        match sender.try_send(Event::Tick(now - last)) {
+        match sender.try_send(Event::Tick(now - last).into()) {
             Ok(()) => last = now,
             Err(TrySendError::Full(_)) => {}
             Err(TrySendError::Disconnected(_)) => return,
@@ -167,10 +221,36 @@ fn tick(sender: &SyncSender<Event>, stop: &AtomicBool) {
     }
 }
 
-fn listen_to_signals(mut signals: Signals, sender: &SyncSender<Event>) {
+fn listen_to_signals(mut signals: Signals, sender: &SyncSender<Delivery>) {
     for _ in signals.forever() {
-        if sender.send(Event::Stop).is_err() {
+        if sender.send(Event::Stop.into()).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Ending;
+
+    #[test]
+    fn a_flood_of_updates_leaves_room_for_keys() {
+        let (updates, source) = std::sync::mpsc::channel();
+        for _ in 0..3 * CAPACITY {
+            updates.send(Update::Ended(Ending::Finished)).unwrap();
+        }
+        let (sender, events) = channel();
+        follow(source, sender.clone()).unwrap();
+        // However long the connection has had to fill the channel, a key comes after at most so many updates.
+        let first = events.recv().unwrap();
+        drop(first);
+        sender.try_send(Event::Stop.into()).expect("there is room");
+        let before = events.iter().take_while(|delivery| !matches!(delivery.event, Event::Stop));
+        assert!(before.count() <= UPDATES + 1);
+        // All of them come through in the end.
+        drop((updates, sender));
+        let rest = events.iter().count();
+        assert!(rest >= 3 * CAPACITY - UPDATES - 2, "{rest}");
     }
 }

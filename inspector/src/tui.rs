@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::app::picker::Picker;
-use crate::event::{self, Event, Producers};
+use crate::event::{self, Delivery, Event, Producers};
 use crate::source::{Mode, Running, Update};
 use crate::target::{self, Found};
 use crate::terminal;
@@ -119,10 +119,10 @@ pub fn pick() -> Result<Option<Found>> {
 }
 
 /// Starts a search for processes, whose result comes as an event.
-fn search(sender: SyncSender<Event>) -> Result<()> {
+fn search(sender: SyncSender<Delivery>) -> Result<()> {
     event::spawn("search", move || {
         // A picker that has gone needs no answer.
-        let _ = sender.send(Event::Found(target::discover()));
+        let _ = sender.send(Event::Found(target::discover()).into());
     })?;
     Ok(())
 }
@@ -136,7 +136,7 @@ fn search(sender: SyncSender<Event>) -> Result<()> {
 pub fn drive<B: Backend, S: Screen>(
     terminal: &mut Terminal<B>,
     screen: &mut S,
-    events: &Receiver<Event>,
+    events: &Receiver<Delivery>,
     theme: &Theme,
     mut between: impl FnMut(&mut S) -> Result<()>,
 ) -> Result<()>
@@ -159,8 +159,8 @@ where
             continue;
         }
         match events.recv_timeout(patience) {
-            Ok(event) => {
-                screen.update(event);
+            Ok(delivery) => {
+                screen.update(delivery.event);
                 take_pending(screen, events);
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -172,10 +172,10 @@ where
     Ok(())
 }
 
-fn take_pending(screen: &mut impl Screen, events: &Receiver<Event>) {
+fn take_pending(screen: &mut impl Screen, events: &Receiver<Delivery>) {
     let begun = Instant::now();
-    while let Ok(event) = events.try_recv() {
-        screen.update(event);
+    while let Ok(delivery) = events.try_recv() {
+        screen.update(delivery.event);
         if screen.is_done() || begun.elapsed() >= INTAKE {
             return;
         }
@@ -201,10 +201,10 @@ mod tests {
         let mut app = App::new("trace.json", Mode::Replay, size);
         let (sender, events) = event::channel();
         for frame in testing::frames(1) {
-            sender.send(Event::Update(Update::Frame(frame))).unwrap();
+            sender.send(Event::Update(Update::Frame(frame)).into()).unwrap();
         }
-        sender.send(key(KeyCode::Char('2'))).unwrap();
-        sender.send(key(KeyCode::Char('q'))).unwrap();
+        sender.send(key(KeyCode::Char('2')).into()).unwrap();
+        sender.send(key(KeyCode::Char('q')).into()).unwrap();
         drive(&mut terminal, &mut app, &events, &Theme::new(true), |_| Ok(())).unwrap();
         assert!(app.is_done());
         assert_eq!(app.pane, crate::keymap::Pane::Tasks);
@@ -216,7 +216,7 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         let mut picker = Picker::new();
         let (sender, events) = event::channel();
-        sender.send(Event::Stop).unwrap();
+        sender.send(Event::Stop.into()).unwrap();
         let mut searches = 0;
         drive(&mut terminal, &mut picker, &events, &Theme::new(true), |picker| {
             searches += u32::from(picker.take_search());

@@ -53,6 +53,11 @@ pub trait Column: Copy + Eq + Debug + 'static {
     /// What a group has in it.
     fn fold(self) -> Fold;
 
+    /// What rows are grouped by, when it is this column.
+    fn group_name(self) -> &'static str {
+        self.layout().title
+    }
+
     /// Whether the largest value comes first unless the user wants it otherwise: true for amounts, false for names.
     fn largest_first(self) -> bool {
         self.layout().align == Align::Right && self.fold() != Fold::Same

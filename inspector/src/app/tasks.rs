@@ -132,6 +132,10 @@ impl Column for TaskColumn {
         }
     }
 
+    fn group_name(self) -> &'static str {
+        if self == Self::Location { "place" } else { self.layout().title }
+    }
+
     fn fold(self) -> Fold {
         match self {
             Self::Task | Self::Name | Self::State | Self::WaitingFor | Self::Location => Fold::Same,

@@ -130,6 +130,10 @@ impl Column for TokenColumn {
         }
     }
 
+    fn group_name(self) -> &'static str {
+        if self == Self::Location { "place" } else { self.layout().title }
+    }
+
     fn fold(self) -> Fold {
         match self {
             Self::Events

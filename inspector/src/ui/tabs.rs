@@ -63,12 +63,16 @@ fn note(app: &App) -> String {
             let filter = filter_note(&app.filter);
             format!(" {lanes} lanes{filter} · {} wide ", text::duration_ns(app.timeline.span_ns))
         }
-        Pane::Freelist => format!(" {} of chart ", text::duration_ns(app.freelist.span_ns)),
+        Pane::Freelist => {
+            let (from, to) = app.freelist.range;
+            format!(" the last {} ", text::duration_ns(to.since(from)))
+        }
     }
 }
 
 fn table_note<C: Column>(state: &TableState<C>, filter: &str) -> String {
-    let group = state.group.map_or(String::new(), |by| format!(" · by {}", by.layout().title));
+    let group =
+        state.group.map_or(String::new(), |by| format!(" · grouped by {}", by.group_name()));
     let place = match state.selected_index() {
         Some(at) => format!("{}/{}", at + 1, state.lines.len()),
         None => format!("{} rows", state.lines.len()),

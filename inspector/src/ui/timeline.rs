@@ -65,7 +65,7 @@ fn draw_strip(buffer: &mut Buffer, line: Rect, area: Rect, scene: &Scene, theme:
     put(buffer, line, line.x, line.y, " loop", theme.dim());
     for (at, (cell, gap)) in scene.parked.cells.iter().zip(&scene.gaps).enumerate() {
         let x = area.x + at as u16;
-        if !draw_gap(buffer, area, x, area.y, *gap, theme) && (cell.polls > 0 || cell.busy > 0.0) {
+        if !draw_gap(buffer, area, x, area.y, *gap, theme) {
             put(buffer, area, x, area.y, block(1.0 - cell.busy), theme.plain());
         }
     }
@@ -222,7 +222,7 @@ fn draw_story(buffer: &mut Buffer, area: Rect, app: &App, scene: &Scene, theme: 
     };
     let polls = match scene.polls {
         0 | 1 => String::new(),
-        polls => format!("· the most telling of {polls} polls in this cell "),
+        polls => format!("· one of {polls} polls in this cell "),
     };
     let title = format!(" at {} {polls}", moment(cursor.since(app.origin()), 1_000));
     put(buffer, area, area.x + 1, area.y, &title, theme.accent());
