@@ -279,7 +279,7 @@ fn a_writer_at_full_speed_costs_a_stalled_client_exactly_what_it_is_told() {
     stalled.receive_until(|peer| !peer.snapshots(1).is_empty());
     // The stalled client reads nothing more, until everything is over. Its socket and queue fill, then it loses; the
     // other one reads on, and sees the last record although nobody waits for it.
-    let total = 2_000_000;
+    let total = 700_000;
     let reader = std::thread::spawn(move || {
         let seen = |peer: &Peer| {
             let last = peer.frames.iter().rev().find_map(|frame| match frame {
@@ -299,7 +299,7 @@ fn a_writer_at_full_speed_costs_a_stalled_client_exactly_what_it_is_told() {
     stalled.finish();
     let (delivered, filtered, lost, end) = stalled.account(1, 0);
     assert_eq!((delivered + lost, filtered, end), (total, 0, total));
-    assert!(lost > 0, "two million records do not fit into its queue");
+    assert!(lost > 0, "so many records do not fit into its queue");
     for record in stalled.records(1) {
         let Event::Timer { deadline_ns, .. } = record.event else { panic!("{record:?}") };
         assert_eq!(deadline_ns, record.seq, "a record is what was written under its number");
@@ -435,8 +435,8 @@ fn bad_clients_are_told_why_and_dropped() {
 #[test]
 fn a_client_that_hangs_up_in_the_middle_is_forgotten() {
     let endpoint = Endpoint::start();
-    let recorder = endpoint.recorder(1, 1 << 17);
-    tick(&recorder, 1 << 17);
+    let recorder = endpoint.recorder(1, 1 << 13);
+    tick(&recorder, 1 << 13);
     for _ in 0..3 * MAX_CLIENTS {
         let mut peer = endpoint.subscribe(ALL);
         peer.receive_until(|peer| !peer.frames.is_empty());

@@ -485,6 +485,8 @@ fn rows(recorder: &Recorder) -> (BTreeMap<u64, TokenSum>, BTreeMap<u64, TaskSum>
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn the_board_is_the_sum_of_the_records(steps in steps()) {
         let recorder = recorder();
