@@ -3,6 +3,7 @@
 //! | module | knows |
 //! | --- | --- |
 //! | [`programs`] | how to build and start the inspector and the observed programs, and how to end them |
+//! | [`terminal`] | how to see and press what a person would |
 //! | [`trace`] | how to read a recorded JSON trace, and how to follow a chain in it by number |
 //!
 //! A test waits for a condition, with a generous bound: [`wait_until`].
@@ -10,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod programs;
+pub mod terminal;
 pub mod trace;
 
 use std::thread;
