@@ -4,6 +4,8 @@
 //! to hold its first runtime until somebody has subscribed (`NEXUS_INSPECT_HOLD`), so that nothing is missed. Its
 //! processes are merged into one stream. The demo workload is such a program too: this one, started once more.
 
+mod directory;
+
 use super::merge::{Merge, Origin};
 use super::{CommandEnd, Ending, Mode, Outlet, Request, Running, Stopped, Update, live};
 use crate::failure::{self, Exit, Failure};
@@ -13,14 +15,10 @@ use nexus_protocol::session::{Client, Received, SessionError};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 use std::collections::{HashSet, VecDeque};
-use std::env;
 use std::ffi::OsString;
-use std::fs::Permissions;
 use std::io::{self, PipeReader, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -130,7 +128,8 @@ fn start(
     subscribe: Subscribe,
     output: ProgramOutput,
 ) -> Result<(Running, Aftermath), Failure> {
-    let directory = private_directory()?;
+    let directory = directory::make()
+        .map_err(|error| Failure::local_io(format!("cannot make a private directory: {error}")))?;
     command.env(DIRECTORY_VARIABLE, directory.path()).env("NEXUS_INSPECT_HOLD", HOLD_MS);
     // Whoever asks for a program to be inspected wants it inspectable.
     command.env_remove("NEXUS_INSPECT").env_remove("NEXUS_RECORDER");
@@ -167,19 +166,6 @@ fn start(
         ending
     });
     Ok((running, aftermath))
-}
-
-/// A directory that only we can enter, as endpoints ask for, with a path short enough for sockets in it.
-fn private_directory() -> Result<TempDir, Failure> {
-    let make_in = |place: &Path| {
-        tempfile::Builder::new()
-            .prefix("nexus-inspect-")
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir_in(place)
-    };
-    make_in(Path::new("/tmp"))
-        .or_else(|_| make_in(&env::temp_dir()))
-        .map_err(|error| Failure::local_io(format!("cannot make a private directory: {error}")))
 }
 
 fn connect_output(command: &mut Command, output: ProgramOutput) -> io::Result<Option<PipeReader>> {
