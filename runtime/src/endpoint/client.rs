@@ -102,6 +102,11 @@ impl Client {
         !matches!(self.stage, Stage::Leaving)
     }
 
+    /// Whether what it says is still listened to. If not, it must not be waited for either: it would never be quiet.
+    pub(super) fn is_heard(&self) -> bool {
+        !matches!(self.stage, Stage::Leaving)
+    }
+
     /// Whether it waits for room in its socket.
     pub(super) fn wants_to_write(&self) -> bool {
         self.session.queued_bytes() > 0

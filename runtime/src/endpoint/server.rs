@@ -93,8 +93,10 @@ impl Server {
         let mut fds = vec![PollFd::from_borrowed_fd(self.control.wake_up(), PollFlags::IN)];
         fds.extend(listens.then(|| PollFd::new(&*self.listener, PollFlags::IN)));
         fds.extend(self.clients.iter().map(|client| {
-            let out = if client.wants_to_write() { PollFlags::OUT } else { PollFlags::empty() };
-            PollFd::from_borrowed_fd(client.as_fd(), PollFlags::IN | out)
+            let if_so = |flag, so| if so { flag } else { PollFlags::empty() };
+            let read = if_so(PollFlags::IN, client.is_heard());
+            let write = if_so(PollFlags::OUT, client.wants_to_write());
+            PollFd::from_borrowed_fd(client.as_fd(), read | write)
         }));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),

@@ -106,7 +106,7 @@ pub(super) fn hook(in_child: extern "C" fn(), at_exit: extern "C" fn()) -> io::R
 }
 
 /// The endpoint's open descriptors, for the child's fork handler: -1 where there is none.
-static DESCRIPTORS: [AtomicI32; 32] = [const { AtomicI32::new(-1) }; 32];
+static DESCRIPTORS: [AtomicI32; 64] = [const { AtomicI32::new(-1) }; 64];
 
 /// A descriptor that a forked child closes.
 #[derive(Debug)]
