@@ -10,8 +10,13 @@ use crate::target::Found;
 use anyhow::{Context, Result};
 use crossterm::event::{self as terminal, KeyEvent, KeyEventKind};
 use ratatui::layout::Size;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -47,6 +52,9 @@ pub const TICK: Duration = Duration::from_millis(50);
 
 /// How long a thread that listens to the terminal takes to notice that nobody listens to it.
 const KEY_PATIENCE: Duration = Duration::from_millis(50);
+
+/// How long the end of a screen waits for its producers.
+const JOIN_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The channel that all producers push into.
 #[must_use]
@@ -122,10 +130,10 @@ impl Producers {
         let mut producers =
             Self { stop: Arc::clone(&stop), signals: signals.handle(), threads: Vec::new() };
         let (keys, ticks, stops) = (sender.clone(), sender.clone(), sender.clone());
-        let stopped = Arc::clone(&stop);
-        producers.spawn("keys", move || listen_to_keys(&keys, &stopped))?;
-        producers.spawn("ticks", move || tick(&ticks, &stop))?;
-        producers.spawn("signals", move || listen_to_signals(signals, &stops))?;
+        let (for_keys, for_ticks) = (Arc::clone(&stop), Arc::clone(&stop));
+        producers.spawn("keys", move || listen_to_keys(&keys, &for_keys))?;
+        producers.spawn("ticks", move || tick(&ticks, &for_ticks))?;
+        producers.spawn("signals", move || listen_to_signals(signals, &stops, &stop))?;
         Ok(producers)
     }
 
@@ -139,9 +147,12 @@ impl Drop for Producers {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.signals.close();
+        let end = Instant::now() + JOIN_PATIENCE;
         for thread in self.threads.drain(..) {
-            // A producer that panicked has been reported by the panic hook already.
-            let _ = thread.join();
+            // A producer that does not end, whatever the reason, must not keep the program from ending.
+            while !thread.is_finished() && Instant::now() < end {
+                thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 }
@@ -174,10 +185,14 @@ pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<
 }
 
 fn listen_to_keys(sender: &SyncSender<Delivery>, stop: &AtomicBool) {
+    let Ok(keyboard) = keyboard() else {
+        offer(sender, Event::Stop, stop);
+        return;
+    };
     while !stop.load(Ordering::Relaxed) {
-        let event = match terminal::poll(KEY_PATIENCE) {
-            Ok(false) => continue,
-            Ok(true) => terminal::read(),
+        let event = match next_of_terminal(keyboard.as_fd()) {
+            Ok(None) => continue,
+            Ok(Some(event)) => Ok(event),
             Err(error) => Err(error),
         };
         let event = match event {
@@ -192,6 +207,37 @@ fn listen_to_keys(sender: &SyncSender<Delivery>, stop: &AtomicBool) {
             return;
         }
     }
+}
+
+/// Where keys come from, as crossterm sees it: standard input, or the controlling terminal if something is piped in.
+///
+/// # Errors
+///
+/// There is neither.
+pub(crate) fn keyboard() -> io::Result<OwnedFd> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        stdin.as_fd().try_clone_to_owned()
+    } else {
+        Ok(File::open("/dev/tty")?.into())
+    }
+}
+
+/// The next thing the terminal says, within [`KEY_PATIENCE`].
+///
+/// Crossterm reads a terminal that has hung up for ever, at full speed; so the kernel is asked first whether it has.
+fn next_of_terminal(keyboard: BorrowedFd<'_>) -> io::Result<Option<terminal::Event>> {
+    let mut wanted = [PollFd::from_borrowed_fd(keyboard, PollFlags::IN)];
+    let patience = Timespec { tv_sec: 0, tv_nsec: i64::from(KEY_PATIENCE.subsec_nanos()) };
+    match poll(&mut wanted, Some(&patience)) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if wanted[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    // A change of size comes by a signal, which crossterm keeps until it is asked.
+    if terminal::poll(Duration::ZERO)? { terminal::read().map(Some) } else { Ok(None) }
 }
 
 /// Sends an event, waiting for room, unless everything is over. Returns whether to go on.
@@ -221,9 +267,9 @@ fn tick(sender: &SyncSender<Delivery>, stop: &AtomicBool) {
     }
 }
 
-fn listen_to_signals(mut signals: Signals, sender: &SyncSender<Delivery>) {
+fn listen_to_signals(mut signals: Signals, sender: &SyncSender<Delivery>, stop: &AtomicBool) {
     for _ in signals.forever() {
-        if sender.send(Event::Stop.into()).is_err() {
+        if !offer(sender, Event::Stop, stop) {
             return;
         }
     }

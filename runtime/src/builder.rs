@@ -94,7 +94,7 @@ impl Builder {
         self
     }
 
-    /// How many tokens, and how many tasks, have a row on the board at most. Default: 8,192 of each, which is 4 MiB if
+    /// How many tokens, and how many tasks, have a row on the board at most. Default: 8,192 of each, which is 3.5 MiB if
     /// all are in use; memory is taken as rows are needed. Tokens and tasks beyond it run as usual, and are counted.
     #[must_use]
     pub fn board_rows(mut self, rows: usize) -> Self {
