@@ -43,12 +43,13 @@ impl Correction {
         // same at this record; their end will be told.
         let keep_tokens = complete && (snapshot.tokens.len() as u64) < snapshot.totals.live;
         let keep_tasks = complete && (snapshot.tasks.len() as u64) < snapshot.totals.tasks();
+        // A row that was copied while it changed is no better than one that was followed from a whole copy.
         let tokens: Vec<TokenRow> = snapshot
             .tokens
             .iter()
             .take(limits.rows)
             .filter(|theirs| match state.tokens.get(&theirs.token.slot) {
-                Some(_) if complete && theirs.changing => false,
+                Some(ours) if complete && theirs.changing => ours.changing,
                 Some(ours) => !token_agrees(ours, theirs, next_seq),
                 None => true,
             })
@@ -59,7 +60,7 @@ impl Correction {
             .iter()
             .take(limits.rows)
             .filter(|theirs| match state.tasks.get(&theirs.task) {
-                Some(_) if complete && theirs.changing => false,
+                Some(ours) if complete && theirs.changing => ours.row.changing,
                 Some(ours) => !task_agrees(&ours.row, theirs, next_seq),
                 None => true,
             })
@@ -127,7 +128,8 @@ impl Correction {
         for row in &self.tasks {
             let fresh = TaskEntry::from(*row);
             let entry = match state.tasks.get(&row.task) {
-                // What stands in no row is kept as far as it still fits the row.
+                // What stands in no row is kept, as far as it fits; a row that knows of later records need not.
+                Some(known) if row.next_seq > self.next_seq => TaskEntry { row: *row, ..*known },
                 Some(known) => TaskEntry {
                     queued: match row.state {
                         TaskState::Queued => known.queued.or(fresh.queued),

@@ -5,6 +5,9 @@
 //! tasks that begin in the history are left out, and those that end in it are put back. What a record does not tell
 //! (the descriptor of a token that was released, say) stays unknown.
 //!
+//! A row that was copied while it changed is taken back like any other, but stays marked: it is right only after a
+//! snapshot with a whole copy of it.
+//!
 //! The counting itself is [`State`]'s, applied to rows of zeros, so that going forward again arrives at the snapshot.
 
 use super::history::Loss;
@@ -253,7 +256,6 @@ fn token_before(row: &TokenRow, past: Option<&TokenPast>) -> TokenRow {
         waiters_readable: OFFSET,
         waiters_writable: OFFSET,
         counters: TokenCounters::default(),
-        changing: false,
         ..*row
     };
     let Some(past) = past else { return row };
@@ -278,7 +280,6 @@ fn task_before(row: &TaskRow, past: Option<&TaskPast>, beginning: Stamp) -> Task
         outcome: None,
         waits: OFFSET,
         counters: TaskCounters::default(),
-        changing: false,
         ..*row
     };
     if let Some(past) = past {

@@ -19,7 +19,8 @@ use nexus_protocol::{
 };
 use std::collections::{BTreeMap, VecDeque};
 
-/// A live task, with what is needed to follow it but stands in no row.
+/// A live task, with what is needed to follow it but stands in no row. The row may know of later records than the rest,
+/// which stands where the [`State`] does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TaskEntry {
     /// The row.
@@ -221,11 +222,14 @@ impl State {
         Some(row)
     }
 
-    /// The entry of this task, as [`State::slot`].
-    fn task(&mut self, task: TaskId, seq: Seq) -> Option<&mut TaskEntry> {
-        let entry = self.tasks.get_mut(&task).filter(|entry| entry.row.next_seq <= seq)?;
-        entry.row.next_seq = seq + 1;
-        Some(entry)
+    /// The row of this task, as [`State::slot`].
+    fn task(&mut self, task: TaskId, seq: Seq) -> Option<&mut TaskRow> {
+        let row = &mut self.tasks.get_mut(&task)?.row;
+        if row.next_seq > seq {
+            return None;
+        }
+        row.next_seq = seq + 1;
+        Some(row)
     }
 
     fn claim(&mut self, row: TokenRow, limits: &Limits) {
@@ -278,8 +282,12 @@ impl State {
         if let Some(row) = token.and_then(|token| self.token(token, seq)) {
             row.counters.wakes += 1;
         }
-        let Some(entry) = self.task(task, seq) else { return };
-        let row = &mut entry.row;
+        if outcome == WakeOutcome::Queued
+            && let Some(entry) = self.tasks.get_mut(&task)
+        {
+            entry.queued = Some(Queued { at, token });
+        }
+        let Some(row) = self.task(task, seq) else { return };
         row.last_wake_cause = cause.code();
         row.counters.self_wakes += u64::from(cause == Cause::SelfWake);
         match outcome {
@@ -289,7 +297,6 @@ impl State {
                     row.state = TaskState::Queued;
                     row.since = at;
                 }
-                entry.queued = Some(Queued { at, token });
             }
             WakeOutcome::Redundant => row.counters.redundant += 1,
             WakeOutcome::Dead => {}
@@ -300,10 +307,10 @@ impl State {
         self.totals.polls += 1;
         self.totals.queued = self.totals.queued.saturating_sub(1);
         self.now(Activity::Polling(task), at);
-        let Some(entry) = self.task(task, seq) else { return };
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
         let queued = entry.queued.take();
         entry.answering = queued.and_then(|queued| queued.token);
-        let row = &mut entry.row;
+        let Some(row) = self.task(task, seq) else { return };
         row.counters.polls += 1;
         if let Some(queued) = queued {
             row.counters.waited += at.since(queued.at);
@@ -320,9 +327,12 @@ impl State {
         self.totals.unattributed += unattributed;
         self.totals.wasted += if spurious { length } else { 0 };
         self.now(Activity::Turning, at);
-        let Some(entry) = self.task(task, seq) else { return };
-        let answering = entry.answering.take();
-        let row = &mut entry.row;
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
+        let (answered, queued) = (entry.answering.take(), entry.queued.is_some());
+        if spurious && let Some(row) = answered.and_then(|token| self.token(token, seq)) {
+            row.counters.spurious += 1;
+        }
+        let Some(row) = self.task(task, seq) else { return };
         row.counters.busy += length;
         row.counters.longest = row.counters.longest.max(length);
         row.counters.unattributed += unattributed;
@@ -330,11 +340,8 @@ impl State {
             row.counters.spurious += 1;
             row.counters.wasted += length;
         }
-        row.state = if entry.queued.is_some() { TaskState::Queued } else { TaskState::Idle };
+        row.state = if queued { TaskState::Queued } else { TaskState::Idle };
         row.since = at;
-        if spurious && let Some(row) = answering.and_then(|token| self.token(token, seq)) {
-            row.counters.spurious += 1;
-        }
     }
 
     fn task_finished(&mut self, task: TaskId, outcome: TaskOutcome, at: Stamp, limits: &Limits) {
@@ -371,9 +378,9 @@ impl State {
         self.totals.operations += 1;
         self.totals.bytes_in += bytes_in;
         self.totals.bytes_out += bytes_out;
-        if let Some(entry) = task.and_then(|task| self.task(task, seq)) {
-            entry.row.counters.operations += 1;
-            entry.row.counters.progress += u64::from(result.is_progress());
+        if let Some(row) = task.and_then(|task| self.task(task, seq)) {
+            row.counters.operations += 1;
+            row.counters.progress += u64::from(result.is_progress());
         }
         let Subject::Token(token) = subject else { return };
         let Some(row) = self.token(token, seq) else { return };
@@ -392,9 +399,9 @@ impl State {
     }
 
     fn wait_begin(&mut self, task: Option<TaskId>, target: WaitFor, seq: Seq) {
-        if let Some(entry) = task.and_then(|task| self.task(task, seq)) {
-            entry.row.waits += 1;
-            entry.row.waiting_for = Some(target);
+        if let Some(row) = task.and_then(|task| self.task(task, seq)) {
+            row.waits += 1;
+            row.waiting_for = Some(target);
         }
         if let Some(waiters) = self.waiters(target, seq) {
             *waiters += 1;
@@ -402,8 +409,7 @@ impl State {
     }
 
     fn wait_end(&mut self, task: Option<TaskId>, target: WaitFor, seq: Seq) {
-        if let Some(entry) = task.and_then(|task| self.task(task, seq)) {
-            let row = &mut entry.row;
+        if let Some(row) = task.and_then(|task| self.task(task, seq)) {
             row.waits = row.waits.saturating_sub(1);
             if row.waiting_for == Some(target) {
                 row.waiting_for = None;

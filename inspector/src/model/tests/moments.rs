@@ -1,6 +1,6 @@
 //! Any moment, however it is reached, is what a model shows that never heard of anything later.
 
-use super::rows::blank_board;
+use super::rows::{assert_is_board, blank_board};
 use super::streams::{Step, play, steps};
 use super::{RUNTIME, START, board, events, loss, model_within, runtime};
 use crate::model::testing::Tape;
@@ -185,5 +185,29 @@ proptest! {
                 prop_assert_eq!(without_rates(found), without_rates(expected));
             }
         }
+    }
+
+    #[test]
+    fn a_snapshot_with_late_rows_leads_to_the_same_board(
+        stretches in (steps(40), steps(12), steps(40)),
+        known_before in any::<bool>(),
+    ) {
+        let mut tape = Tape::new(RUNTIME, START, 2);
+        play(&mut tape, &stretches.0);
+        let early = tape.snapshot();
+        play(&mut tape, &stretches.1);
+        let late = tape.snapshot();
+        play(&mut tape, &stretches.2);
+        let mixed = Snapshot { tokens: late.tokens, tasks: late.tasks, ..early.clone() };
+        let (before, after) = tape.records().split_at(early.totals.recorded as usize);
+        let mut frames = vec![events(before), board(mixed), events(after)];
+        if known_before {
+            frames.insert(0, board(blank_board()));
+        }
+        let model = model_within(Limits::default(), frames);
+        let (mut view, last) = (runtime(&model).view(), tape.snapshot());
+        // Whether a task that ended without a row was in the queue cannot be told; turns set that right.
+        view.totals.queued = last.totals.queued;
+        assert_is_board(&view, &last);
     }
 }

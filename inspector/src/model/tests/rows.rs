@@ -198,3 +198,25 @@ fn finished_tasks_are_kept_with_their_outcome() {
     assert_eq!(view.finished.len(), finished);
     assert!(view.finished.iter().all(|row| row.outcome.is_some() && row.counters.polls > 1));
 }
+
+#[test]
+fn a_row_that_was_copied_while_it_changed_stays_marked_until_a_whole_copy_comes() {
+    let (tape, boards) = run(400);
+    let records = tape.records();
+    let (first, second, third) = (&boards[1], &boards[2], &boards[3]);
+    let mut mixed = first.clone();
+    let row = &mut mixed.tasks[0];
+    (row.changing, row.counters.polls) = (true, row.counters.polls + 1);
+    let task = row.task;
+    let oldest = boards[0].totals.recorded as usize;
+    let history = &records[oldest..second.totals.recorded as usize];
+    let mut model = model([board(mixed), events(history)]);
+    assert!(runtime(&model).view().task(task).unwrap().row.changing);
+    model.apply(board(second.clone()));
+    assert_is_board(&runtime(&model).view(), second);
+    model.apply(events(&records[second.totals.recorded as usize..third.totals.recorded as usize]));
+    let mut mixed = third.clone();
+    (mixed.tasks[0].changing, mixed.tasks[0].counters.polls) = (true, 0);
+    model.apply(board(mixed));
+    assert_is_board(&runtime(&model).view(), third);
+}
