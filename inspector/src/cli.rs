@@ -8,15 +8,16 @@ use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
 TARGET, in this order:
-  demo               a demo workload, in a process of its own
-  -                  a JSON trace on standard input
-  FILE               a socket or a JSON trace: anything with a / or ending in .sock or .json
-  PID                a process, by its number
-  NAME               a process, by the name given to its runtime, its program's base name, or its comm
-  pid:… name:… file:… socket:…   force one of these
+  demo    a demo workload, in a process of its own
+  -       a JSON trace on standard input
+  FILE    a socket or a JSON trace: has a / or ends in .sock or .json
+  PID     a process, by its number
+  NAME    a process, by the name of its runtime, its program, or its comm
+  pid:… name:… file:… socket:… force one of these
 
 Exit codes:
-  0 fine   2 usage   3 the target is not there, gone, or not allowed   5 local I/O   6 the COMMAND failed";
+  0 fine   2 usage   3 the target is not there, gone, or not allowed
+  5 reading or writing on this side failed   6 the COMMAND failed";
 
 /// Ask a running nexus runtime why its tasks wake up.
 ///

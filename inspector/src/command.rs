@@ -15,6 +15,7 @@ mod table;
 
 use crate::failure::Exit;
 use crate::options::Action;
+use crate::text;
 use std::io::{self, Write};
 
 /// Does what was asked for.
@@ -39,4 +40,10 @@ fn print(data: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(data.as_bytes())?;
     stdout.flush()
+}
+
+/// Says something on standard error, which may quote what a process or a file says of itself. Nobody listening there is
+/// no reason to fail.
+pub fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", text::clean_lines(text));
 }

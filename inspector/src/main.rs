@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let result = options::Action::from_cli(Cli::parse()).map_err(Into::into).and_then(command::run);
     let exit = result.unwrap_or_else(|error| match exit_of(&error) {
         Some(exit) => {
-            eprintln!("nexus-inspect: {error:#}");
+            command::tell(&format!("nexus-inspect: {error:#}"));
             exit
         }
         None => Exit::Fine,

@@ -20,6 +20,12 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(|character| substitute(character).unwrap_or(character)).collect())
 }
 
+/// A text of several lines, each of them [`clean`].
+#[must_use]
+pub fn clean_lines(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
+}
+
 /// What is shown instead of a character that must not reach a terminal.
 fn substitute(character: char) -> Option<char> {
     match character {
@@ -146,6 +152,11 @@ mod tests {
         let every: String = ('\0'..=char::MAX).collect();
         assert!(!clean(&every).chars().any(char::is_control));
         assert_eq!(clean(&every).chars().count(), every.chars().count());
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        assert_eq!(clean_lines("one\x1b\n\ttwo\n"), "one␛\n␉two\n");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(crate) fn run(json: bool) -> anyhow::Result<Exit> {
         let list: Vec<Value> = found.iter().map(value).collect();
         super::print(&format!("{:#}\n", Value::Array(list)))?;
     } else if found.is_empty() {
-        eprintln!("nothing to attach to. {}", target::HOW_TO_GET_ONE);
+        super::tell(&format!("nothing to attach to. {}", target::HOW_TO_GET_ONE));
     } else {
         super::print(&listing(&found))?;
     }

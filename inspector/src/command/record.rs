@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(100);
 
 /// How long a target may take to send the rest once it was asked to finish.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Records a target.
 pub(crate) fn run(options: options::Record) -> anyhow::Result<Exit> {
@@ -56,7 +56,7 @@ pub(crate) fn run(options: options::Record) -> anyhow::Result<Exit> {
         output.discard();
         return Err(nothing_recorded(&title, recorded.ending).into());
     };
-    eprintln!("{}", describe(&summary, recorded.length, &output));
+    super::tell(&describe(&summary, recorded.length, &output));
     exit(&title, mode, recorded.ending, end_wanted.get())
 }
 
@@ -102,7 +102,9 @@ impl Recording<'_> {
                 self.finishing = Some(Instant::now());
             }
             if self.finishing.is_some_and(|since| since.elapsed() > PATIENCE) {
-                break Ending::Failed("the target did not send the rest in time".to_owned());
+                break Ending::Failed(
+                    "it did not send the rest in time; is it stopped?".to_owned(),
+                );
             }
         };
         self.progress.clear();
@@ -180,7 +182,7 @@ fn exit(title: &str, mode: Mode, ending: Ending, interrupted: bool) -> anyhow::R
     match ending {
         Ending::Finished | Ending::EndOfFile { truncated: false } => Ok(Exit::Fine),
         Ending::EndOfFile { truncated: true } => {
-            eprintln!("{title} breaks off before its end");
+            super::tell(&format!("{title} breaks off before its end"));
             Ok(Exit::Fine)
         }
         // Whoever interrupts us on a terminal interrupts the program too.

@@ -33,3 +33,13 @@ fn so_does_a_list() {
     let ran = run_into_closed_pipe(endpoint.directory(), &["list"], 0);
     assert_eq!(ran.exits_with(0).stderr, "");
 }
+
+#[test]
+fn a_closed_standard_error_changes_no_exit_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = inspector(directory.path(), &["snapshot", "no-such-name"]);
+    let status = command.stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(3));
+}
