@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// How often to look for a signal, and how old written lines may get before they are passed on.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long a target may take to send the rest once it was asked to finish.
+/// How long a target that was asked to finish may be silent. What is left may be a lot, and take longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Records a target.
@@ -45,7 +45,8 @@ pub(crate) fn run(options: options::Record) -> anyhow::Result<Exit> {
         progress: Progress::new(),
         started: None,
         length: options.length,
-        finishing: None,
+        finishing: false,
+        heard: Instant::now(),
     };
     let outcome = recording.run(&opened.running, &end_wanted);
     let (title, mode) = (opened.running.title.clone(), opened.running.mode);
@@ -76,8 +77,10 @@ struct Recording<'a> {
     /// When the hello came: from there the length is measured.
     started: Option<Instant>,
     length: Option<Duration>,
-    /// When the target was asked to finish.
-    finishing: Option<Instant>,
+    /// Whether the target was asked to finish.
+    finishing: bool,
+    /// When the last frame came, or later.
+    heard: Instant,
 }
 
 impl Recording<'_> {
@@ -85,7 +88,10 @@ impl Recording<'_> {
         let mut flushed = Instant::now();
         let ending = loop {
             match running.updates.recv_timeout(self.next_look()) {
-                Ok(Update::Frame(frame)) => self.frame(&frame)?,
+                Ok(Update::Frame(frame)) => {
+                    self.heard = Instant::now();
+                    self.frame(&frame)?;
+                }
                 Ok(Update::Ended(ending)) => break ending,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
@@ -99,9 +105,10 @@ impl Recording<'_> {
             }
             if self.is_over(end_wanted) {
                 running.control.finish();
-                self.finishing = Some(Instant::now());
+                self.finishing = true;
+                self.heard = Instant::now();
             }
-            if self.finishing.is_some_and(|since| since.elapsed() > PATIENCE) {
+            if self.finishing && self.heard.elapsed() > PATIENCE {
                 break Ending::Failed(
                     "it did not send the rest in time; is it stopped?".to_owned(),
                 );
@@ -120,18 +127,19 @@ impl Recording<'_> {
 
     /// How long to wait for an update.
     fn next_look(&self) -> Duration {
-        let (Some(started), Some(length), None) = (self.started, self.length, self.finishing)
-        else {
-            return TICK;
-        };
-        length.saturating_sub(started.elapsed()).min(TICK)
+        match (self.started, self.length) {
+            (Some(started), Some(length)) if !self.finishing => {
+                length.saturating_sub(started.elapsed()).min(TICK)
+            }
+            _ => TICK,
+        }
     }
 
     /// Whether it is time to ask the target to finish.
     fn is_over(&self, end_wanted: &EndWanted) -> bool {
         let elapsed =
             self.started.zip(self.length).is_some_and(|(at, length)| at.elapsed() >= length);
-        self.finishing.is_none() && (elapsed || end_wanted.get())
+        !self.finishing && (elapsed || end_wanted.get())
     }
 
     fn close(self, ending: Ending) -> anyhow::Result<Recorded> {
