@@ -10,7 +10,7 @@
 use super::limits::Limits;
 use super::state::{State, TaskEntry};
 use super::view::Certainty;
-use nexus_protocol::board::{Activity, Snapshot, TaskRow, TaskState, TokenRow, Totals};
+use nexus_protocol::board::{Activity, Snapshot, TaskRow, TaskState, TokenRow, Totals, total_word};
 use nexus_protocol::{Seq, Stamp, TaskId};
 use std::collections::BTreeSet;
 
@@ -80,7 +80,9 @@ impl Correction {
             .collect();
         let same_rows =
             tokens.is_empty() && tasks.is_empty() && released.is_empty() && ended.is_empty();
-        let same_totals = totals_agree(&state.totals, &snapshot.totals);
+        let totals =
+            if complete { settle_totals(&state.totals, &snapshot.totals) } else { snapshot.totals };
+        let same_totals = totals_agree(&state.totals, &totals);
         let same_activity =
             state.activity == snapshot.activity && stamps_agree(state.since, snapshot.since);
         let needed = !(complete && same_rows && same_totals && same_activity);
@@ -89,7 +91,7 @@ impl Correction {
             taken: snapshot.taken,
             activity: snapshot.activity,
             since: snapshot.since,
-            totals: snapshot.totals,
+            totals,
             tokens,
             released,
             tasks,
@@ -199,6 +201,35 @@ fn task_agrees(ours: &TaskRow, theirs: &TaskRow, next_seq: Seq) -> bool {
     settle(&mut mine.longest, other.longest);
     settle(&mut mine.waited, other.waited);
     ours == *theirs
+}
+
+/// The best of two totals for the same record. When the thread is held up in the middle of a record, some words of a
+/// copy are already younger than the rest. Such a count is too high, never too low, and so is one that was followed
+/// from such a copy: the lower one is right. Everything else is as the board says: what can fall again, what has no records, and times, which
+/// a better known clock may change either way.
+fn settle_totals(ours: &Totals, theirs: &Totals) -> Totals {
+    use total_word as at;
+    let (mine, mut words) = (ours.to_words(), theirs.to_words());
+    for (word, value) in words.iter_mut().enumerate() {
+        let can_fall_or_has_no_records = matches!(
+            word,
+            at::LIVE
+                | at::CAPACITY
+                | at::GROWTHS
+                | at::TIMERS
+                | at::QUEUED
+                | at::TOKENS_WITHOUT_ROW
+                | at::TASKS_WITHOUT_ROW
+                | at::REDUNDANT
+                | at::DEAD
+                | at::REMOTE
+        );
+        let is_time = matches!(word, at::BUSY | at::WASTED | at::PARKED);
+        if !can_fall_or_has_no_records && !is_time {
+            *value = (*value).min(mine[word]);
+        }
+    }
+    Totals::from_words(&words)
 }
 
 fn totals_agree(ours: &Totals, theirs: &Totals) -> bool {

@@ -1,5 +1,6 @@
 //! The model against made-up runtimes.
 
+mod accounts;
 mod moments;
 mod rows;
 mod speed;

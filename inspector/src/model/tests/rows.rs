@@ -220,3 +220,24 @@ fn a_row_that_was_copied_while_it_changed_stays_marked_until_a_whole_copy_comes(
     model.apply(board(mixed));
     assert_is_board(&runtime(&model).view(), third);
 }
+
+#[test]
+fn totals_that_were_copied_in_the_middle_of_a_record_do_not_count_it_twice() {
+    let (tape, boards) = run(500);
+    let records = tape.records();
+    let end = &boards[4];
+    let mut model = model([board(blank_board())]);
+    let mut sent = 0;
+    for snapshot in &boards[1..4] {
+        let until = snapshot.totals.recorded as usize;
+        model.apply(events(&records[sent..until]));
+        sent = until;
+        let mut younger = snapshot.clone();
+        younger.totals.polls += 1;
+        younger.totals.wakes += 1;
+        model.apply(board(younger));
+        assert_is_board(&runtime(&model).view(), snapshot);
+    }
+    model.apply(events(&records[sent..end.totals.recorded as usize]));
+    assert_is_board(&runtime(&model).view(), end);
+}
