@@ -110,8 +110,8 @@ impl Correction {
         2 + self.tokens.len() + self.tasks.len() + (self.released.len() + self.ended.len()) / 16
     }
 
-    /// Makes the difference.
-    pub(super) fn apply(&self, state: &mut State) {
+    /// Makes the difference, as far as rows may be kept.
+    pub(super) fn apply(&self, state: &mut State, limits: &Limits) {
         state.next_seq = state.next_seq.max(self.next_seq);
         state.at = state.at.max(self.taken);
         state.certainty = Certainty::Exact;
@@ -125,9 +125,15 @@ impl Correction {
             state.tasks.remove(task);
         }
         for row in &self.tokens {
-            state.tokens.insert(row.token.slot, *row);
+            let slot = row.token.slot;
+            if state.tokens.len() < limits.rows || state.tokens.contains_key(&slot) {
+                state.tokens.insert(slot, *row);
+            }
         }
         for row in &self.tasks {
+            if state.tasks.len() >= limits.rows && !state.tasks.contains_key(&row.task) {
+                continue;
+            }
             let fresh = TaskEntry::from(*row);
             let entry = match state.tasks.get(&row.task) {
                 // What stands in no row is kept, as far as it fits; a row that knows of later records need not.

@@ -282,8 +282,8 @@ impl LaneIndex {
             (self.polls.get(polls.start), self.polls.get(polls.end.wrapping_sub(1)))
             && !polls.is_empty()
         {
-            busy -= from.min(first.end).since(first.start);
-            busy -= last.end.since(to.max(last.start));
+            busy = busy.wrapping_sub(from.min(first.end).since(first.start));
+            busy = busy.wrapping_sub(last.end.since(to.max(last.start)));
         }
         let mut cell = LaneCell {
             polls: polls.len() as u32,
@@ -297,7 +297,7 @@ impl LaneIndex {
             && (now > from || start >= from)
         {
             cell.polls += 1;
-            busy += now.min(to).since(start.max(from));
+            busy = busy.wrapping_add(now.min(to).since(start.max(from)));
         }
         cell.busy_ns = busy;
         let length = to.since(from);

@@ -114,7 +114,7 @@ impl Log {
         while position.corrections < to.corrections {
             let next = &self.corrections[(position.corrections - self.first.corrections) as usize];
             self.advance_records(position, state, next.records.min(to.records), limits);
-            next.correction.apply(state);
+            next.correction.apply(state, limits);
             position.corrections += 1;
         }
         self.advance_records(position, state, to.records, limits);

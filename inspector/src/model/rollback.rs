@@ -362,7 +362,7 @@ fn subtract_totals(base: &mut Totals, counted: &Totals, snapshot: &Totals) {
             // A maximum from before the history is known only if nothing in the history reached it.
             at::HIGH_WATER if known[word] > ended[word] => known[word],
             at::HIGH_WATER => began[word],
-            _ => (known[word] + began[word]).saturating_sub(ended[word]),
+            _ => known[word].saturating_add(began[word]).saturating_sub(ended[word]),
         };
     }
     *base = Totals::from_words(&words);

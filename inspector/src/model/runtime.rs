@@ -312,19 +312,20 @@ impl Runtime {
     }
 
     pub(super) fn events(&mut self, records: Vec<Record>, next_seq: Seq, filtered: u64) {
-        let next_seq = records.last().map_or(next_seq, |last| next_seq.max(last.seq + 1));
+        let after = |record: &Record| record.seq.saturating_add(1);
+        let next_seq = records.last().map_or(next_seq, |last| next_seq.max(after(last)));
         if let Some(first) = records.first().filter(|_| filtered == 0 && self.first.is_some()) {
             // A gap of which no frame told is a gap all the same.
             self.loss(self.next, first.seq);
         }
-        let told = filtered + records.len() as u64;
+        let told = filtered.saturating_add(records.len() as u64);
         let begin = self.first.map_or(next_seq.saturating_sub(told), |_| self.next);
         self.first.get_or_insert(begin);
         self.next = self.next.max(begin);
         let span = next_seq.saturating_sub(self.next);
         let mut delivered = 0;
         for record in records {
-            if record.seq < self.next {
+            if record.seq < self.next || record.seq == Seq::MAX {
                 self.counts.misplaced += 1;
                 continue;
             }
@@ -336,8 +337,9 @@ impl Runtime {
         self.counts.delivered += delivered;
         // Numbers that the frame passes over without having filtered them are missing without a reason given.
         let filtered = filtered.min(span - delivered.min(span));
-        self.counts.filtered += filtered;
-        self.counts.lost += span.saturating_sub(delivered + filtered);
+        self.counts.filtered = self.counts.filtered.saturating_add(filtered);
+        let lost = span.saturating_sub(delivered.saturating_add(filtered));
+        self.counts.lost = self.counts.lost.saturating_add(lost);
         self.settle();
     }
 
@@ -347,7 +349,8 @@ impl Runtime {
             return;
         }
         let begin = *self.first.get_or_insert(from);
-        self.counts.lost += to - self.next.max(begin);
+        let lost = to.saturating_sub(self.next.max(begin));
+        self.counts.lost = self.counts.lost.saturating_add(lost);
         self.next = to;
         let after = self.latest();
         if self.limits.losses > 0 {

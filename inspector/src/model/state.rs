@@ -106,14 +106,14 @@ impl State {
         let &Record { seq, at, ref event } = record;
         match *event {
             Event::Turn { mode, parked, .. } => {
-                self.totals.turns += 1;
+                add(&mut self.totals.turns, 1);
                 if mode == TurnMode::Park {
-                    self.totals.parked += at.since(parked);
+                    add(&mut self.totals.parked, at.since(parked));
                 }
                 self.now(Activity::Turning, at);
             }
             Event::TokenClaimed { token, kind, fd, location, live } => {
-                self.totals.claims += 1;
+                add(&mut self.totals.claims, 1);
                 self.live(live);
                 let owner = match self.activity {
                     Activity::Polling(task) => Some(task),
@@ -138,25 +138,25 @@ impl State {
                 }
             }
             Event::TokenReleased { token, live, errno } => {
-                self.totals.releases += 1;
-                self.totals.deregister_failures += u64::from(errno != 0);
+                add(&mut self.totals.releases, 1);
+                add(&mut self.totals.deregister_failures, u64::from(errno != 0));
                 self.live(live);
                 if self.tokens.get(&token.slot).is_some_and(|row| row.token == token) {
                     self.tokens.remove(&token.slot);
                 }
             }
-            Event::ReleaseRefused { .. } => self.totals.releases_refused += 1,
+            Event::ReleaseRefused { .. } => add(&mut self.totals.releases_refused, 1),
             Event::Transition { token, after, reason, .. } => {
                 self.transition(token, after, reason, seq, at);
             }
             Event::StaleEvent { token, current, .. } => {
-                self.totals.stale += 1;
+                add(&mut self.totals.stale, 1);
                 if let Some(row) = self.token(TokenId { generation: current, ..token }, seq) {
-                    row.counters.stale += 1;
+                    add(&mut row.counters.stale, 1);
                 }
             }
             Event::TaskSpawned { task, location, name, .. } => {
-                self.totals.tasks_spawned += 1;
+                add(&mut self.totals.tasks_spawned, 1);
                 if !self.tasks.contains_key(&task) && self.tasks.len() < limits.rows {
                     let row =
                         TaskRow { location, name, spawned: at, since: at, ..blank_task(task) };
@@ -177,12 +177,12 @@ impl State {
             Event::Timer { action, .. } => {
                 let totals = &mut self.totals;
                 match action {
-                    TimerAction::Armed => totals.timers += 1,
+                    TimerAction::Armed => add(&mut totals.timers, 1),
                     TimerAction::Reset => {}
                     TimerAction::Cancelled => totals.timers = totals.timers.saturating_sub(1),
                     TimerAction::Fired => {
                         totals.timers = totals.timers.saturating_sub(1);
-                        totals.timers_fired += 1;
+                        add(&mut totals.timers_fired, 1);
                     }
                 }
             }
@@ -253,11 +253,11 @@ impl State {
         at: Stamp,
     ) {
         let reported = reason == TransitionReason::Event;
-        self.totals.events += u64::from(reported);
+        add(&mut self.totals.events, u64::from(reported));
         let Some(row) = self.token(token, seq) else { return };
         row.readiness = after;
         if reported {
-            row.counters.events += 1;
+            add(&mut row.counters.events, 1);
             row.last_active = at;
         }
         if after.contains(Readiness::READ_CLOSED) && row.read_closed.is_never() {
@@ -266,21 +266,21 @@ impl State {
     }
 
     fn wake(&mut self, task: TaskId, cause: Cause, outcome: WakeOutcome, seq: Seq, at: Stamp) {
-        self.totals.remote += u64::from(matches!(cause, Cause::Thread { .. }));
+        add(&mut self.totals.remote, u64::from(matches!(cause, Cause::Thread { .. })));
         match outcome {
             WakeOutcome::Queued => {
-                self.totals.wakes += 1;
-                self.totals.queued += 1;
+                add(&mut self.totals.wakes, 1);
+                add(&mut self.totals.queued, 1);
             }
-            WakeOutcome::Redundant => self.totals.redundant += 1,
-            WakeOutcome::Dead => self.totals.dead += 1,
+            WakeOutcome::Redundant => add(&mut self.totals.redundant, 1),
+            WakeOutcome::Dead => add(&mut self.totals.dead, 1),
         }
         let token = match cause {
             Cause::Io { token, .. } => Some(token),
             _ => None,
         };
         if let Some(row) = token.and_then(|token| self.token(token, seq)) {
-            row.counters.wakes += 1;
+            add(&mut row.counters.wakes, 1);
         }
         if outcome == WakeOutcome::Queued
             && let Some(entry) = self.tasks.get_mut(&task)
@@ -289,31 +289,31 @@ impl State {
         }
         let Some(row) = self.task(task, seq) else { return };
         row.last_wake_cause = cause.code();
-        row.counters.self_wakes += u64::from(cause == Cause::SelfWake);
+        add(&mut row.counters.self_wakes, u64::from(cause == Cause::SelfWake));
         match outcome {
             WakeOutcome::Queued => {
-                row.counters.wakes += 1;
+                add(&mut row.counters.wakes, 1);
                 if row.state == TaskState::Idle {
                     row.state = TaskState::Queued;
                     row.since = at;
                 }
             }
-            WakeOutcome::Redundant => row.counters.redundant += 1,
+            WakeOutcome::Redundant => add(&mut row.counters.redundant, 1),
             WakeOutcome::Dead => {}
         }
     }
 
     fn poll_start(&mut self, task: TaskId, seq: Seq, at: Stamp) {
-        self.totals.polls += 1;
+        add(&mut self.totals.polls, 1);
         self.totals.queued = self.totals.queued.saturating_sub(1);
         self.now(Activity::Polling(task), at);
         let Some(entry) = self.tasks.get_mut(&task) else { return };
         let queued = entry.queued.take();
         entry.answering = queued.and_then(|queued| queued.token);
         let Some(row) = self.task(task, seq) else { return };
-        row.counters.polls += 1;
+        add(&mut row.counters.polls, 1);
         if let Some(queued) = queued {
-            row.counters.waited += at.since(queued.at);
+            add(&mut row.counters.waited, at.since(queued.at));
         }
         row.state = TaskState::Polling;
         row.since = at;
@@ -322,30 +322,30 @@ impl State {
     fn poll_end(&mut self, task: TaskId, length: u64, verdict: Verdict, seq: Seq, at: Stamp) {
         let spurious = verdict == Verdict::Spurious;
         let unattributed = u64::from(verdict == Verdict::Unattributed);
-        self.totals.busy += length;
-        self.totals.spurious += u64::from(spurious);
-        self.totals.unattributed += unattributed;
-        self.totals.wasted += if spurious { length } else { 0 };
+        add(&mut self.totals.busy, length);
+        add(&mut self.totals.spurious, u64::from(spurious));
+        add(&mut self.totals.unattributed, unattributed);
+        add(&mut self.totals.wasted, if spurious { length } else { 0 });
         self.now(Activity::Turning, at);
         let Some(entry) = self.tasks.get_mut(&task) else { return };
         let (answered, queued) = (entry.answering.take(), entry.queued.is_some());
         if spurious && let Some(row) = answered.and_then(|token| self.token(token, seq)) {
-            row.counters.spurious += 1;
+            add(&mut row.counters.spurious, 1);
         }
         let Some(row) = self.task(task, seq) else { return };
-        row.counters.busy += length;
+        add(&mut row.counters.busy, length);
         row.counters.longest = row.counters.longest.max(length);
-        row.counters.unattributed += unattributed;
+        add(&mut row.counters.unattributed, unattributed);
         if spurious {
-            row.counters.spurious += 1;
-            row.counters.wasted += length;
+            add(&mut row.counters.spurious, 1);
+            add(&mut row.counters.wasted, length);
         }
         row.state = if queued { TaskState::Queued } else { TaskState::Idle };
         row.since = at;
     }
 
     fn task_finished(&mut self, task: TaskId, outcome: TaskOutcome, at: Stamp, limits: &Limits) {
-        self.totals.tasks_finished += 1;
+        add(&mut self.totals.tasks_finished, 1);
         let Some(entry) = self.tasks.remove(&task) else { return };
         if entry.queued.is_some() {
             self.totals.queued = self.totals.queued.saturating_sub(1);
@@ -375,36 +375,36 @@ impl State {
         at: Stamp,
     ) {
         let (bytes_in, bytes_out) = bytes(operation, result);
-        self.totals.operations += 1;
-        self.totals.bytes_in += bytes_in;
-        self.totals.bytes_out += bytes_out;
+        add(&mut self.totals.operations, 1);
+        add(&mut self.totals.bytes_in, bytes_in);
+        add(&mut self.totals.bytes_out, bytes_out);
         if let Some(row) = task.and_then(|task| self.task(task, seq)) {
-            row.counters.operations += 1;
-            row.counters.progress += u64::from(result.is_progress());
+            add(&mut row.counters.operations, 1);
+            add(&mut row.counters.progress, u64::from(result.is_progress()));
         }
         let Subject::Token(token) = subject else { return };
         let Some(row) = self.token(token, seq) else { return };
         row.owner = task.or(row.owner);
         row.last_active = at;
         let counters = &mut row.counters;
-        counters.operations += 1;
-        counters.bytes_in += bytes_in;
-        counters.bytes_out += bytes_out;
+        add(&mut counters.operations, 1);
+        add(&mut counters.bytes_in, bytes_in);
+        add(&mut counters.bytes_out, bytes_out);
         match result {
-            OperationResult::WouldBlock => counters.would_block += 1,
-            OperationResult::NotReady => counters.not_ready += 1,
-            OperationResult::Error(_) => counters.errors += 1,
+            OperationResult::WouldBlock => add(&mut counters.would_block, 1),
+            OperationResult::NotReady => add(&mut counters.not_ready, 1),
+            OperationResult::Error(_) => add(&mut counters.errors, 1),
             OperationResult::Done(_) | OperationResult::EndOfFile => {}
         }
     }
 
     fn wait_begin(&mut self, task: Option<TaskId>, target: WaitFor, seq: Seq) {
         if let Some(row) = task.and_then(|task| self.task(task, seq)) {
-            row.waits += 1;
+            row.waits = row.waits.saturating_add(1);
             row.waiting_for = Some(target);
         }
         if let Some(waiters) = self.waiters(target, seq) {
-            *waiters += 1;
+            *waiters = waiters.saturating_add(1);
         }
     }
 
@@ -428,6 +428,11 @@ impl State {
             Direction::Writable => &mut row.waiters_writable,
         })
     }
+}
+
+/// Counts on. What comes from a process is not trusted to stay within 64 bits.
+fn add(count: &mut u64, more: u64) {
+    *count = count.saturating_add(more);
 }
 
 /// Bytes that went in and out by an operation.

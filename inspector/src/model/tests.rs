@@ -1,6 +1,7 @@
 //! The model against made-up runtimes.
 
 mod accounts;
+mod garbage;
 mod moments;
 mod rows;
 mod speed;
