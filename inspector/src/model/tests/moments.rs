@@ -22,6 +22,8 @@ struct Stream {
 struct Delivery {
     board_first: bool,
     board_missing: bool,
+    /// The board comes after the next stretch's records only.
+    board_late: bool,
     /// How many records of the stretch are lost, at its beginning.
     lost: u8,
     batch: u8,
@@ -29,10 +31,12 @@ struct Delivery {
 
 fn delivery() -> impl Strategy<Value = Delivery> {
     let lost = prop_oneof![4 => Just(0u8), 1 => 1u8..40];
-    (any::<bool>(), prop::bool::weighted(0.2), lost, 1u8..60).prop_map(
-        |(board_first, board_missing, lost, batch)| Delivery {
+    let (missing, late) = (prop::bool::weighted(0.2), prop::bool::weighted(0.3));
+    (any::<bool>(), missing, late, lost, 1u8..60).prop_map(
+        |(board_first, board_missing, board_late, lost, batch)| Delivery {
             board_first,
             board_missing,
+            board_late,
             lost,
             batch,
         },
@@ -44,7 +48,7 @@ fn stream(stretches: &[(Vec<Step>, Delivery)]) -> Stream {
     let first = blank_board();
     let mut boards = vec![first.clone()];
     let mut frames = vec![board(first)];
-    let mut sent = 0;
+    let (mut sent, mut late) = (0, None);
     for (steps, delivery) in stretches {
         play(&mut tape, steps);
         let snapshot = tape.snapshot();
@@ -59,18 +63,26 @@ fn stream(stretches: &[(Vec<Step>, Delivery)]) -> Stream {
         sent = until;
         if delivery.board_missing {
             frames.extend(records);
+            frames.extend(late.take());
             continue;
         }
         boards.push(snapshot.clone());
         let snapshot = board(snapshot);
         if delivery.board_first {
+            frames.extend(late.take());
             frames.push(snapshot);
             frames.extend(records);
         } else {
             frames.extend(records);
-            frames.push(snapshot);
+            frames.extend(late.take());
+            if delivery.board_late {
+                late = Some(snapshot);
+            } else {
+                frames.push(snapshot);
+            }
         }
     }
+    frames.extend(late);
     Stream { boards, frames }
 }
 
@@ -149,12 +161,12 @@ fn compare(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_view_of_any_moment_is_that_of_a_stream_that_ended_there(
         stretches in prop::collection::vec((steps(40), delivery()), 1..8),
-        picks in prop::collection::vec(any::<prop::sample::Index>(), 6),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 12),
     ) {
         let stream = stream(&stretches);
         // So many records are never reached, but checkpoints are made every 128.
@@ -168,9 +180,11 @@ proptest! {
 
     #[test]
     fn what_is_forgotten_does_not_change_what_is_kept(
-        stretches in prop::collection::vec((steps(60), delivery()), 2..8),
+        mut stretches in prop::collection::vec((steps(60), delivery()), 2..8),
         picks in prop::collection::vec(any::<prop::sample::Index>(), 4),
     ) {
+        // A board that belongs before all that is kept is of no use.
+        stretches.iter_mut().for_each(|(_, delivery)| delivery.board_late = false);
         let stream = stream(&stretches);
         let whole = model_within(Limits::default(), stream.frames.clone());
         let (whole, moments) = (runtime(&whole), moments(&stream));
