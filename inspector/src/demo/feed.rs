@@ -35,7 +35,7 @@ async fn publish(
     loop {
         for _ in 0..=random.below(8) {
             stream.write_all(&quotes).await?;
-            sleep(Duration::from_micros(100 + random.below(400))).await;
+            sleep(Duration::from_micros(300 + random.below(600))).await;
         }
         sleep(Duration::from_millis(random.below(gap_millis) + 1)).await;
     }

@@ -78,7 +78,9 @@ async fn write_quotes(stream: UnixStream) -> io::Result<()> {
     loop {
         raw.write(&[1; 48])?;
         sleep(Duration::from_micros(900)).await;
+        // This makes the reader's socket writable, and that is an event of its own if nothing is written meanwhile.
         raw.drain()?;
+        sleep(Duration::from_micros(900)).await;
     }
 }
 
