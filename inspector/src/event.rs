@@ -225,19 +225,18 @@ pub(crate) fn keyboard() -> io::Result<OwnedFd> {
 
 /// The next thing the terminal says, within [`KEY_PATIENCE`].
 ///
-/// Crossterm reads a terminal that has hung up for ever, at full speed; so the kernel is asked first whether it has.
+/// Crossterm takes a terminal that has hung up for one that says nothing, and asks it at full speed; so the kernel is
+/// asked first whether it has.
 fn next_of_terminal(keyboard: BorrowedFd<'_>) -> io::Result<Option<terminal::Event>> {
-    let mut wanted = [PollFd::from_borrowed_fd(keyboard, PollFlags::IN)];
-    let patience = Timespec { tv_sec: 0, tv_nsec: i64::from(KEY_PATIENCE.subsec_nanos()) };
-    match poll(&mut wanted, Some(&patience)) {
+    let mut wanted = [PollFd::from_borrowed_fd(keyboard, PollFlags::empty())];
+    match poll(&mut wanted, Some(&Timespec::default())) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(error) => return Err(error.into()),
     }
     if wanted[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    // A change of size comes by a signal, which crossterm keeps until it is asked.
-    if terminal::poll(Duration::ZERO)? { terminal::read().map(Some) } else { Ok(None) }
+    if terminal::poll(KEY_PATIENCE)? { terminal::read().map(Some) } else { Ok(None) }
 }
 
 /// Sends an event, waiting for room, unless everything is over. Returns whether to go on.

@@ -9,7 +9,8 @@ use std::net::{Shutdown, SocketAddr};
 const REQUEST_BYTES: usize = 64;
 
 /// How long each steady client waits between two requests, in microseconds.
-const PAUSES_MICROS: [u64; 9] = [900, 1_700, 3_000, 6_000, 12_000, 25_000, 60_000, 200_000, 700_000];
+const PAUSES_MICROS: [u64; 9] =
+    [900, 1_700, 3_000, 6_000, 12_000, 25_000, 60_000, 200_000, 700_000];
 
 pub(super) fn start() -> io::Result<()> {
     let listener = TcpListener::bind(loopback())?;
