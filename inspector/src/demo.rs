@@ -2,10 +2,10 @@
 //!
 //! | module | does |
 //! | --- | --- |
-//! | [`orders`] | a request and response service: a few fast clients, many slow ones, and some that come and go |
-//! | [`feed`] | market data: publishers that write in bursts, subscribers that read |
-//! | [`desk`] | timers, a batch job that takes its time, a worker fed by another thread |
-//! | [`sins`] | three deliberate mistakes to be found on the screen |
+//! | `orders` | a request and response service: a few fast clients, many slow ones, and some that come and go |
+//! | `feed` | market data: publishers that write in bursts, subscribers that read |
+//! | `desk` | timers, a batch job that takes its time, a worker fed by another thread |
+//! | `sins` | three deliberate mistakes to be found on the screen |
 //!
 //! The load is uneven on purpose, so that rates, lanes and the slot map are worth looking at. It makes some 100,000
 //! records a second, on a fraction of a core.

@@ -1,37 +1,7 @@
-//! Tasks: spawning, yielding, and what happens between a wake and a poll.
+//! Tasks: spawning, joining, yielding.
 //!
-//! # The proof
-//!
-//! A task is one allocation: a [`Header`] that is the same for all, and behind it the *stage*: the future, then its
-//! result, then nothing. One packed word ([`state`]) says whether the task is queued, whether it has ended, and how many
-//! references there are.
-//!
-//! **References** keep the allocation alive. They are held by
-//! - the registry, one for each task that has not ended (for a root future, by `block_on`);
-//! - each waker;
-//! - the `JoinHandle`.
-//!
-//! **Queue entries** (in the run queue or in the inbox) are not references. An entry exists only while the `QUEUED` bit
-//! is on, and whoever turns it on makes the one entry there is. As long as the task has not ended, the registry's
-//! reference keeps the entry's target alive. When it ends with the bit on, [`State::complete`](state::State::complete)
-//! hands the registry's reference over to the entry, and whoever takes the entry out of its queue gives it back. If the
-//! entry could not be made because the inbox was closed meanwhile, the waker that failed to make it gives it back.
-//! Without the bit, the registry's reference is given back at once. Loom checks these three cases (see `state` and
-//! `inbox`).
-//!
-//! **Who may touch what.** `state`, `link` and `remote` are atomics, for any thread with a reference. `vtable` and
-//! `shared` never change. `local` and the stage are touched by the runtime thread only:
-//! - polls, cancelling and ending happen in the loop or in the runtime's drop, which are on its thread, since a
-//!   `Runtime` is not `Send`;
-//! - a `JoinHandle` is not `Send` either;
-//! - wakers touch `local` only after [`context::with_shared`] has found that this thread is inside that runtime.
-//!
-//! **Freeing** may happen on any thread, wherever the last waker is dropped. By then the stage holds nothing that is
-//! bound to the runtime thread: the last reference can only go after the registry's, which goes after the future was
-//! dropped, and after the handle's, which drops the result; without a handle, the ending task drops its result itself.
-//! What else is freed with the cell (`shared`, a left-over waker in `local`, plain numbers) may be dropped anywhere.
-//!
-//! A handle that is leaked with `mem::forget` leaks its reference with it, so that the cell is never freed.
+//! A task is a future that the runtime polls whenever its waker has been fired. It belongs to the thread that spawned it
+//! and need not be `Send`. What a task is in memory, and why that is sound, stands in `task/cell.rs`.
 
 pub(crate) mod cell;
 pub(crate) mod join;

@@ -1,6 +1,37 @@
 //! The allocation of a task: a header that is the same for all, and behind it the future or what has become of it.
 //!
-//! Everything here that is unsafe rests on the rules in the documentation of [`task`](crate::task).
+//! # The proof
+//!
+//! A task is one allocation: a [`Header`] that is the same for all, and behind it the *stage*: the future, then its
+//! result, then nothing. One packed word ([`state`](super::state)) says whether the task is queued, whether it has
+//! ended, and how many references there are.
+//!
+//! **References** keep the allocation alive. They are held by
+//! - the registry, one for each task that has not ended (for a root future, by `block_on`);
+//! - each waker;
+//! - the `JoinHandle`.
+//!
+//! **Queue entries** (in the run queue or in the inbox) are not references. An entry exists only while the `QUEUED` bit
+//! is on, and whoever turns it on makes the one entry there is. As long as the task has not ended, the registry's
+//! reference keeps the entry's target alive. When it ends with the bit on, [`State::complete`] hands
+//! the registry's reference over to the entry, and whoever takes the entry out of its queue gives it back. If the entry
+//! could not be made because the inbox was closed meanwhile, the waker that failed to make it gives it back.
+//! Without the bit, the registry's reference is given back at once. Loom checks these three cases (see `state` and
+//! `inbox`).
+//!
+//! **Who may touch what.** `state`, `link` and `remote` are atomics, for any thread with a reference. `vtable` and
+//! `shared` never change. `local` and the stage are touched by the runtime thread only:
+//! - polls, cancelling and ending happen in the loop or in the runtime's drop, which are on its thread, since a
+//!   `Runtime` is not `Send`;
+//! - a `JoinHandle` is not `Send` either;
+//! - wakers touch `local` only after [`context::with_shared`] has found that this thread is inside that runtime.
+//!
+//! **Freeing** may happen on any thread, wherever the last waker is dropped. By then the stage holds nothing that is
+//! bound to the runtime thread: the last reference can only go after the registry's, which goes after the future was
+//! dropped, and after the handle's, which drops the result; without a handle, the ending task drops its result itself.
+//! What else is freed with the cell (`shared`, a left-over waker in `local`, plain numbers) may be dropped anywhere.
+//!
+//! A handle that is leaked with `mem::forget` leaks its reference with it, so that the cell is never freed.
 
 use crate::context;
 use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -124,7 +155,7 @@ enum Stage<F: Future> {
     Consumed,
 }
 
-/// A task in a queue. Not a reference: see [`task`](crate::task) for what keeps it allocated.
+/// A task in a queue. Not a reference: see the [module](self) for what keeps it allocated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Entry(pub(crate) NonNull<Header>);
 
@@ -344,6 +375,6 @@ unsafe fn discard<F: Future>(header: NonNull<Header>) {
 
 unsafe fn free<F: Future>(header: NonNull<Header>) {
     // SAFETY: made from a box of this type in `TaskRef::new`, and this was the last reference. The stage holds nothing
-    // that is bound to the runtime thread any more, see the module documentation of `task`.
+    // that is bound to the runtime thread any more, see the top of this file.
     drop(unsafe { Box::from_raw(header.cast::<TaskCell<F>>().as_ptr()) });
 }
