@@ -97,11 +97,11 @@ impl LaneCell {
     }
 
     /// The code of the cause to draw: the rarest kind of news first, so that a wake by a thread is not hidden by a
-    /// thousand by I/O. None if there was no wake.
+    /// thousand by I/O; and a self-wake before what began the round. None if there was no wake.
     #[must_use]
     pub fn cause(&self) -> Option<u8> {
-        // shutdown, spawn, thread, outside, task, join, timer, I/O, self, yield
-        const ORDER: [u8; CAUSES - 1] = [10, 7, 8, 9, 4, 3, 2, 1, 5, 6];
+        // shutdown, spawn, thread, outside, self, task, join, timer, I/O, yield
+        const ORDER: [u8; CAUSES - 1] = [10, 7, 8, 9, 5, 4, 3, 2, 1, 6];
         ORDER.into_iter().find(|&code| self.wakes[usize::from(code)] > 0)
     }
 }
