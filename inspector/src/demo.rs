@@ -7,7 +7,7 @@
 //! | `desk` | timers, a batch job that takes its time, a worker fed by another thread |
 //! | `sins` | three deliberate mistakes to be found on the screen |
 //!
-//! The load is uneven on purpose, so that rates, lanes and the slot map are worth looking at. It makes some 100,000
+//! The load is uneven on purpose, so that rates, lanes and the slot map are worth looking at. It makes some 180,000
 //! records a second, on a fraction of a core.
 //!
 //! This is the one module of the inspector that knows the runtime.
