@@ -248,14 +248,20 @@ fn told(app: &App) -> String {
 fn the_cursor_moves_time_when_it_runs_into_an_edge_and_zooming_keeps_its_place() {
     let mut app = replay();
     press(&mut app, "3 [ > > > > Left");
+    let edge = app.view.at;
+    press(&mut app, "+");
+    assert!(app.view.at > Stamp(edge.0), "what comes after the cursor is shown as well");
+    for _ in 0..10 {
+        press(&mut app, "Left");
+    }
     let cursor = app.timeline.cursor.unwrap();
     let cell = app.timeline.scene.as_ref().unwrap().cursor;
     press(&mut app, "+ + +");
     assert_eq!(app.timeline.cursor, Some(cursor));
     let after = app.timeline.scene.as_ref().unwrap().cursor;
     assert!(cell.unwrap().abs_diff(after.unwrap()) <= 1, "{cell:?} {after:?}");
-    let at = app.view.at;
-    for _ in 0..5 {
+    let (at, cells) = (app.view.at, app.timeline.scene.as_ref().unwrap().scale.cells);
+    for _ in 0..cells {
         press(&mut app, "Right");
     }
     assert!(app.view.at > at);

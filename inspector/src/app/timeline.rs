@@ -202,14 +202,16 @@ impl Timeline {
     }
 
     /// A shorter or longer stretch of time. Returns the moment that should be at the right edge now, so that what is
-    /// under the cursor stays there.
+    /// under the cursor stays there; a cursor close to an edge is moved away from it, to show what is on its other side.
     pub fn zoom(&mut self, longer: bool, at: Stamp) -> Stamp {
         let before = self.span_ns;
         let span = if longer { before.saturating_mul(2) } else { before / 2 };
         self.span_ns = span.clamp(SHORTEST_NS, LONGEST_NS);
         let Some(cursor) = self.cursor else { return at };
         let behind = u128::from(at.since(cursor)) * u128::from(self.span_ns) / u128::from(before);
-        Stamp(cursor.0.saturating_add(u64::try_from(behind).unwrap_or(u64::MAX)))
+        let behind = u64::try_from(behind).unwrap_or(u64::MAX);
+        let margin = self.span_ns / 8;
+        Stamp(cursor.0.saturating_add(behind.clamp(margin, self.span_ns - margin)))
     }
 
     /// Keeps the cursor within the stretch of time, after that has moved.
