@@ -5,6 +5,7 @@ use crate::wait_until;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -14,6 +15,13 @@ pub struct Terminal {
     keys: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
+    /// The terminal's modes before the program had it.
+    modes: String,
+}
+
+/// Echo, line editing, signals and all other modes of a terminal.
+fn modes(master: &dyn MasterPty) -> String {
+    format!("{:?}", master.get_termios().expect("a terminal has modes"))
 }
 
 fn cells(count: u16) -> NonZero<u16> {
@@ -28,13 +36,30 @@ impl Terminal {
     /// If the system has no pseudo-terminal to give.
     #[must_use]
     pub fn start(sandbox: &Sandbox, columns: u16, rows: u16, arguments: &[&str]) -> Self {
+        Self::start_program(inspector(), sandbox, columns, rows, arguments)
+    }
+
+    /// Starts another program in the same way.
+    ///
+    /// # Panics
+    ///
+    /// As [`Terminal::start`].
+    #[must_use]
+    pub fn start_program(
+        program: &Path,
+        sandbox: &Sandbox,
+        columns: u16,
+        rows: u16,
+        arguments: &[&str],
+    ) -> Self {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pty = native_pty_system().openpty(size).expect("a pseudo-terminal");
-        let mut command = CommandBuilder::new(inspector());
+        let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env("NEXUS_INSPECT_DIR", sandbox.endpoints());
         command.env("TERM", "xterm-256color");
         command.env_remove("NO_COLOR");
+        let modes = modes(&*pty.master);
         let child = pty.slave.spawn_command(command).expect("the inspector can be started");
         drop(pty.slave);
         let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(columns), 0)));
@@ -48,7 +73,7 @@ impl Terminal {
             }
         });
         let keys = pty.master.take_writer().expect("the terminal takes keys");
-        Self { screen, keys, child, master: pty.master }
+        Self { screen, keys, child, master: pty.master, modes }
     }
 
     /// The screen as text, a line a row.
@@ -157,6 +182,7 @@ impl Terminal {
             self.with_screen(|screen| !screen.alternate_screen() && !screen.hide_cursor())
                 .then_some(())
         });
+        assert_eq!(modes(&*self.master), self.modes, "raw mode is off again");
         assert!(!self.with_screen(vt100::Screen::bracketed_paste));
         assert_eq!(
             self.with_screen(vt100::Screen::mouse_protocol_mode),

@@ -1,6 +1,6 @@
 //! The terminal program in a pseudo-terminal, attached to a real process.
 
-use nexus_tests::programs::{Running, Sandbox, Server, example};
+use nexus_tests::programs::{Running, Sandbox, Server, example, program};
 use nexus_tests::terminal::Terminal;
 use nexus_tests::wait_until;
 use rustix::process::{Pid, Signal, kill_process};
@@ -164,6 +164,24 @@ fn signals_end_it_and_leave_the_terminal_as_it_was() {
     terminal.press("\x03");
     assert_eq!(terminal.wait(), 0);
     terminal.assert_restored();
+}
+
+#[test]
+fn a_panic_leaves_the_terminal_as_it_was_and_its_message_on_it() {
+    let sandbox = Sandbox::new();
+    let panics = program("panics");
+    for (place, message) in
+        [("drawing", "in a frame, on purpose"), ("behind", "behind the screen, on purpose")]
+    {
+        let mut terminal = Terminal::start_program(&panics, &sandbox, 100, 30, &[place]);
+        terminal.wait_for(&["waiting for a key"]);
+        assert!(terminal.with_screen(|screen| screen.alternate_screen()), "{place}");
+        terminal.press("p");
+        assert_ne!(terminal.wait(), 0, "{place}");
+        terminal.assert_restored();
+        terminal.wait_for(&[message]);
+        assert!(!terminal.contents().contains("waiting for a key"), "{place}");
+    }
 }
 
 #[test]
