@@ -59,6 +59,8 @@ impl Terminal {
         command.env("NEXUS_INSPECT_DIR", sandbox.endpoints());
         command.env("TERM", "xterm-256color");
         command.env_remove("NO_COLOR");
+        // A backtrace would push the message of a panic out of the screen.
+        command.env("RUST_BACKTRACE", "0");
         let modes = modes(&*pty.master);
         let child = pty.slave.spawn_command(command).expect("the inspector can be started");
         drop(pty.slave);
