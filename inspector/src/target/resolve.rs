@@ -43,7 +43,8 @@ pub(crate) fn by_pid(pid: u32) -> Result<Connection, Failure> {
     if refusals.is_empty() {
         return Err(Failure::target(no_endpoint(&process)));
     }
-    if process.stopped {
+    // Asked now, not before the attempts: they take their time, and this is about why they failed.
+    if Process::look(pid).is_some_and(|now| now.stopped) {
         return Err(Failure::target(format!(
             "process {pid} ({}) is stopped, by a signal or a debugger, and does not answer; \
              let it go on (kill -CONT {pid}) and try again",

@@ -78,6 +78,14 @@ fn a_process_that_is_stopped() {
     wait_for("the endpoint", || holds_socket(directory.path()));
     kill_process(Pid::from_child(&workload.0), Signal::STOP).unwrap();
     let pid = workload.0.id().to_string();
+    // The signal stops each thread when it gets to it, and the endpoint's may have a client to greet before.
+    wait_for("all threads to stop", || {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        threads.flatten().all(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
+        })
+    });
     run(directory.path(), &["snapshot", &pid]).exits_with(3).says("is stopped").says("kill -CONT");
 }
 
