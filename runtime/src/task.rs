@@ -15,9 +15,8 @@ pub use nexus_protocol::TaskId;
 
 use crate::context;
 use crate::runtime::Core;
-use cell::TaskRef;
-use nexus_protocol::event::{Cause, PollResult, TaskOutcome, WaitOutcome};
-use state::Complete;
+use cell::{Queued, TaskRef};
+use nexus_protocol::event::{Cause, PollResult, TaskOutcome, WaitOutcome, WakeOutcome};
 use std::future::{Pending, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Poll, Waker};
@@ -114,15 +113,16 @@ where
 {
     let id = core.next_task_id();
     let probe = core.recorder.task_spawned(id, location, name);
-    let task = TaskRef::new(future, id, probe, core.shared.clone());
-    let handle = JoinHandle::new(task.clone());
+    let task = TaskRef::new(2, future, id, probe, core.shared.clone());
+    // SAFETY: the second of two.
+    let handle = JoinHandle::new(unsafe { task.another() });
     let entry = task.entry();
     core.tasks.borrow_mut().add(task);
     if core.is_closing() {
         // SAFETY: new, in the registry, and not being polled.
         unsafe { end(core, entry, JoinError::runtime_dropped(), TaskOutcome::Dropped) };
     } else {
-        core.recorder.with_cause(Cause::Spawn, || handle.waker().wake());
+        core.recorder.with_cause(Cause::Spawn, || handle.task().wake_local(core));
     }
     handle
 }
@@ -159,11 +159,26 @@ fn note_redundant(core: &Core, header: &Header) {
 
 /// Moves a task that another thread has woken to the run queue.
 pub(crate) fn take_in(core: &Core, entry: Entry) {
-    // SAFETY: just taken from the inbox, and still marked as queued.
+    // SAFETY: just taken from the inbox, so the registry's reference or an inherited one is there.
     let header = unsafe { entry.header() };
     let (woken, thread) = header.remote.noted();
-    core.recorder.wake_remote(&header.local.probe, thread, woken);
-    core.queue.borrow_mut().push_back(entry);
+    let local = &header.local;
+    let outcome = if header.state.is_complete() {
+        WakeOutcome::Dead
+    } else if local.queued.get() == Queued::No {
+        WakeOutcome::Queued
+    } else {
+        WakeOutcome::Redundant
+    };
+    core.recorder.wake_remote(&local.probe, thread, woken, outcome);
+    match outcome {
+        WakeOutcome::Dead => entry.release_inherited(),
+        WakeOutcome::Queued => core.queue.borrow_mut().push_back(entry),
+        WakeOutcome::Redundant => {}
+    }
+    if outcome != WakeOutcome::Dead {
+        local.queued.set(Queued::Remote);
+    }
 }
 
 /// Ends a task that is not being polled.
@@ -183,7 +198,7 @@ fn finish(core: &Core, header: &Header, outcome: TaskOutcome) {
     let local = &header.local;
     let task = core.tasks.borrow_mut().remove(local.key.get());
     core.recorder.task_finished(&local.probe, outcome);
-    let completed = task.header().state.complete();
+    let entries = header.complete();
     if local.detached.get() {
         task.discard_result();
     }
@@ -192,11 +207,7 @@ fn finish(core: &Core, header: &Header, outcome: TaskOutcome) {
         joiner.end_wait(header, WaitOutcome::Done);
         core.recorder.with_cause(Cause::Join { task: local.id }, || wake_contained(joiner.waker));
     }
-    match completed {
-        Complete::Release => drop(task),
-        // The entry in the queue owns the reference from now on.
-        Complete::HandedOver => std::mem::forget(task),
-    }
+    entries.inherit(task);
 }
 
 /// Fires a waker that may be foreign code. A panic in it stops here: the hook has reported it, and the loop goes on.
@@ -216,18 +227,14 @@ pub(crate) fn end_all(core: &Core) {
     }
     // What is still queued has ended: each entry gives its inherited reference back.
     for node in core.shared.inbox.close() {
-        release_ended(Entry(node));
+        Entry(node).release_inherited();
     }
     loop {
         let entry = core.queue.borrow_mut().pop_front();
         let Some(entry) = entry else { break };
-        release_ended(entry);
+        let taken = entry.dequeue();
+        debug_assert!(taken.is_none(), "all tasks have ended");
     }
-}
-
-fn release_ended(entry: Entry) {
-    let taken = entry.dequeue();
-    debug_assert!(taken.is_none(), "all tasks have ended");
 }
 
 /// The task of a root future: a cell without a future, since that lives on the stack of `block_on`.
@@ -239,10 +246,10 @@ impl Root {
     pub(crate) fn new(core: &Core, location: &'static Location<'static>) -> Self {
         let id = core.next_task_id();
         let probe = core.recorder.task_spawned(id, location, Some("root"));
-        let task = TaskRef::new::<Pending<()>>(pending(), id, probe, core.shared.clone());
-        let root = Self { task };
-        core.recorder.with_cause(Cause::Spawn, || root.waker().wake());
-        root
+        let task = TaskRef::new::<Pending<()>>(1, pending(), id, probe, core.shared.clone());
+        task.header().local.detached.set(true);
+        core.recorder.with_cause(Cause::Spawn, || task.wake_local(core));
+        Self { task }
     }
 
     pub(crate) fn waker(&self) -> Waker {
@@ -286,9 +293,7 @@ impl Drop for Root {
         context::with_shared(&header.shared, |core| {
             core.recorder.task_finished(&header.local.probe, outcome)
         });
-        if header.state.complete() == Complete::HandedOver {
-            // The entry that is still in a queue gets a reference of its own; ours goes with the field.
-            std::mem::forget(self.task.clone());
-        }
+        // The field gives one back.
+        header.complete().inherit(self.task.clone());
     }
 }

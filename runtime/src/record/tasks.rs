@@ -269,11 +269,17 @@ impl Recorder {
     }
 
     /// A task that another thread has woken was taken from the inbox.
-    pub(crate) fn wake_remote(&self, probe: &TaskProbe, thread: u32, woken: Stamp) {
+    pub(crate) fn wake_remote(
+        &self,
+        probe: &TaskProbe,
+        thread: u32,
+        woken: Stamp,
+        outcome: WakeOutcome,
+    ) {
         let Some(live) = &self.live else { return };
         // The counters of two processors may differ by a little; nothing is woken after it was noticed.
         let woken = woken.min(live.read_clock());
-        live.record_wake(probe, Cause::Thread { thread, woken }, WakeOutcome::Queued);
+        live.record_wake(probe, Cause::Thread { thread, woken }, outcome);
     }
 
     /// Other threads fired a task's waker `count` more times while it was queued.

@@ -173,7 +173,7 @@ fn the_cause_of_a_wake_is_what_was_announced_or_the_poll_under_way() {
         recorder.wake(&one, WakeOutcome::Redundant);
         assert_eq!(cause(), Cause::SelfWake, "the announcement is over");
     });
-    recorder.wake_remote(&two, 4711, Stamp(u64::MAX));
+    recorder.wake_remote(&two, 4711, Stamp(u64::MAX), WakeOutcome::Queued);
     let at = recorder.records().last().unwrap().at;
     assert_eq!(
         cause(),

@@ -3,21 +3,21 @@
 //! # The proof
 //!
 //! A task is one allocation: a [`Header`] that is the same for all, and behind it the *stage*: the future, then its
-//! result, then nothing. One packed word ([`state`](super::state)) says whether the task is queued, whether it has
-//! ended, and how many references there are.
+//! result, then nothing. One packed word ([`state`](super::state)) says whether another thread has woken the task,
+//! whether it has ended, and how many references there are. Whether it is in the run queue is a plain field.
 //!
 //! **References** keep the allocation alive. They are held by
 //! - the registry, one for each task that has not ended (for a root future, by `block_on`);
 //! - each waker;
 //! - the `JoinHandle`.
 //!
-//! **Queue entries** (in the run queue or in the inbox) are not references. An entry exists only while the `QUEUED` bit
-//! is on, and whoever turns it on makes the one entry there is. As long as the task has not ended, the registry's
-//! reference keeps the entry's target alive. When it ends with the bit on, [`State::complete`] hands
-//! the registry's reference over to the entry, and whoever takes the entry out of its queue gives it back. If the entry
-//! could not be made because the inbox was closed meanwhile, the waker that failed to make it gives it back.
-//! Without the bit, the registry's reference is given back at once. Loom checks these three cases (see `state` and
-//! `inbox`).
+//! **Queue entries** are not references. There is at most one in the run queue, while `Local::queued` says so, and at most
+//! one in the inbox, which whoever turns the `REMOTE` bit on makes; `REMOTE` stays on when that entry moves to the run
+//! queue, until the poll that answers it. As long as the task has not ended, the registry's reference keeps the target of
+//! both alive. When it ends, [`Header::complete`] counts the entries there are, and [`Entries`] gives each a reference, the
+//! registry's one first; whoever takes such an entry out of its queue gives it back. If the entry could not be made because the
+//! inbox was closed meanwhile, the waker that failed to make it gives it back. Without entries, the registry's reference
+//! is given back at once. Loom checks the races in this (see `state` and `inbox`).
 //!
 //! **Who may touch what.** `state`, `link` and `remote` are atomics, for any thread with a reference. `vtable` and
 //! `shared` never change. `local` and the stage are touched by the runtime thread only:
@@ -36,10 +36,11 @@
 use crate::context;
 use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::record::{TaskProbe, WaitProbe};
+use crate::runtime::Core;
 use crate::scheduler::Shared;
 use crate::scheduler::inbox::Linked;
 use crate::task::join::JoinError;
-use crate::task::state::{Dequeue, State};
+use crate::task::state::State;
 use crate::task::waker;
 use nexus_protocol::event::{PollResult, WaitFor, WaitOutcome};
 use nexus_protocol::{Stamp, TaskId};
@@ -60,6 +61,33 @@ pub(crate) struct Header {
     link: AtomicPtr<Header>,
     /// Runtime thread only.
     pub(super) local: Local,
+}
+
+impl Header {
+    /// The future is gone: from now on every wake finds the task dead. Returns how many entries of queues are left.
+    pub(super) fn complete(&self) -> Entries {
+        let handle = u64::from(!self.local.detached.get());
+        let marked = self.state.complete(1 + handle);
+        let queued = self.local.queued.get();
+        let in_inbox = marked && queued != Queued::Remote;
+        Entries(u8::from(queued != Queued::No) + u8::from(in_inbox))
+    }
+}
+
+/// How many entries of queues a task has left behind at its end.
+#[must_use]
+pub(super) struct Entries(u8);
+
+impl Entries {
+    /// Gives each entry a reference, `registered` first; that one is given back if there are none.
+    pub(super) fn inherit(self, registered: TaskRef) {
+        match self.0 {
+            0 => return drop(registered),
+            1 => {}
+            _ => std::mem::forget(registered.clone()),
+        }
+        std::mem::forget(registered);
+    }
 }
 
 /// Notes of other threads about their wakes.
@@ -99,6 +127,8 @@ impl RemoteWake {
 /// The part of a header that only the runtime thread touches.
 pub(super) struct Local {
     pub(super) id: TaskId,
+    /// Whether, and how, it has come into the run queue.
+    pub(super) queued: Cell<Queued>,
     /// Its place in the registry.
     pub(super) key: Cell<usize>,
     /// Its handle has asked for its end.
@@ -108,6 +138,17 @@ pub(super) struct Local {
     /// Who waits for its end.
     pub(super) joiner: RefCell<Option<Joiner>>,
     pub(super) probe: TaskProbe,
+}
+
+/// How a task has come into the run queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queued {
+    /// It is not there.
+    No,
+    /// By a wake on the runtime thread.
+    Local,
+    /// Out of the inbox: its `REMOTE` bit is on.
+    Remote,
 }
 
 /// The one who waits for a task's end: its handle, in the poll of another task.
@@ -163,15 +204,17 @@ pub(crate) struct Entry(pub(crate) NonNull<Header>);
 pub(crate) struct TaskRef(pub(super) NonNull<Header>);
 
 impl TaskRef {
-    /// Allocates a task with one reference.
+    /// Allocates a task with this many references, of which the result is one; the caller makes the others with
+    /// [`TaskRef::another`].
     pub(super) fn new<F: Future>(
+        references: u64,
         future: F,
         id: TaskId,
         probe: TaskProbe,
         shared: Arc<Shared>,
     ) -> Self {
         let header = Header {
-            state: State::new(1),
+            state: State::new(references),
             vtable: const {
                 &Vtable {
                     poll: poll::<F>,
@@ -190,6 +233,7 @@ impl TaskRef {
             link: AtomicPtr::new(ptr::null_mut()),
             local: Local {
                 id,
+                queued: Cell::new(Queued::No),
                 key: Cell::new(usize::MAX),
                 aborted: Cell::new(false),
                 detached: Cell::new(false),
@@ -201,6 +245,16 @@ impl TaskRef {
         Self(NonNull::from(Box::leak(cell)).cast())
     }
 
+    /// One of the further references that the task was made with.
+    ///
+    /// # Safety
+    ///
+    /// Called once for each reference beyond the first that [`TaskRef::new`] was asked for.
+    pub(super) unsafe fn another(&self) -> Self {
+        Self(self.0)
+    }
+
+    #[inline]
     pub(super) fn header(&self) -> &Header {
         // SAFETY: a reference keeps the allocation alive, and headers are only ever shared.
         unsafe { self.0.as_ref() }
@@ -208,6 +262,11 @@ impl TaskRef {
 
     pub(super) fn entry(&self) -> Entry {
         Entry(self.0)
+    }
+
+    /// Queues the task, on the runtime thread.
+    pub(super) fn wake_local(&self, core: &Core) {
+        waker::wake_local(core, self.0, self.header());
     }
 
     /// A waker of this task.
@@ -281,17 +340,27 @@ impl Entry {
         unsafe { self.0.as_ref() }
     }
 
-    /// Marks the task as taken from its queue. `None` if it had ended: the entry's reference has been given back.
+    /// Marks the task as taken from the run queue. `None` if it had ended: the entry's reference has been given back.
+    #[inline]
     pub(super) fn dequeue(self) -> Option<Self> {
-        // SAFETY: the entry was in a queue until now, so the registry's reference or the inherited one is there.
-        match unsafe { self.header() }.state.dequeue() {
-            Dequeue::Poll => Some(self),
-            Dequeue::Release => {
-                // SAFETY: the entry has inherited the registry's reference, and is gone now.
-                unsafe { release(self.0) };
-                None
-            }
+        // SAFETY: the entry was in the run queue until now, so the registry's reference or an inherited one is there.
+        let header = unsafe { self.header() };
+        let queued = header.local.queued.replace(Queued::No);
+        debug_assert!(queued != Queued::No, "a task in the run queue is marked as queued");
+        if header.state.is_complete() {
+            self.release_inherited();
+            return None;
         }
+        if queued == Queued::Remote {
+            header.state.answer_remote();
+        }
+        Some(self)
+    }
+
+    /// Gives back the reference that this entry, just taken from its queue, has inherited from a task that had ended.
+    pub(super) fn release_inherited(self) {
+        // SAFETY: `Header::complete` has left a reference for each entry, and this one is gone now.
+        unsafe { release(self.0) };
     }
 
     /// Polls the future. After any answer but pending, the result is in the cell.

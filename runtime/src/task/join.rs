@@ -8,7 +8,7 @@ use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// Waits for a spawned task and hands out its output.
 ///
@@ -24,9 +24,9 @@ impl<T> JoinHandle<T> {
         Self { task, output: PhantomData }
     }
 
-    /// A waker of the task.
-    pub(super) fn waker(&self) -> Waker {
-        self.task.waker()
+    /// The task.
+    pub(super) fn task(&self) -> &TaskRef {
+        &self.task
     }
 
     /// The task's number, as the inspector shows it.
@@ -46,7 +46,7 @@ impl<T> JoinHandle<T> {
     pub fn abort(&self) {
         let local = &self.task.header().local;
         if !self.is_finished() && !local.aborted.replace(true) {
-            context::with_cause(Cause::Shutdown, || self.waker().wake());
+            context::with_cause(Cause::Shutdown, || self.task.waker().wake());
         }
     }
 

@@ -1,54 +1,35 @@
-//! The state of a task: one packed word, and every change of it as a named transition.
+//! The part of a task's state that other threads touch: one packed word, and every change of it as a named transition.
 //!
 //! | bits | name | meaning |
 //! | --- | --- | --- |
-//! | 0 | `QUEUED` | the task is in the run queue or in the inbox, or is being put there |
+//! | 0 | `REMOTE` | another thread has woken the task, and no poll has begun since: it is on its way through the inbox, or has come from there to the run queue |
 //! | 1 | `COMPLETE` | its future is gone; no poll will come |
 //! | 8–63 | references | how many own the allocation |
 //!
-//! Whoever turns `QUEUED` on has to put the task into a queue, unless `COMPLETE` was on already. The entry of a queue is
-//! not a reference of its own: it lives on the registry's, which [`State::complete`] hands over to the entry if there
-//! is one at that moment. So a wake is a single read-modify-write.
+//! Wakes on the runtime's own thread don't come here: they set a plain flag (`Local::queued`), which is why most wakes and
+//! polls make no atomic operation. Whoever turns `REMOTE` on has to put the task into the inbox, unless `COMPLETE` was on
+//! already. An entry of the inbox is not a reference of its own: it lives on the registry's, which [`State::complete`]
+//! hands over if it finds one. So a wake from another thread is a single read-modify-write.
 
 use crate::primitives::atomic::{AtomicU64, Ordering};
 
-const QUEUED: u64 = 1 << 0;
+const REMOTE: u64 = 1 << 0;
 const COMPLETE: u64 = 1 << 1;
 const REFERENCE: u64 = 1 << 8;
 
 /// See the [module](self).
 pub(crate) struct State(AtomicU64);
 
-/// What a wake has to do.
+/// What a wake by another thread has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Wake {
-    /// The task is now marked as queued: put it into a queue.
+    /// The task is now marked as woken: put it into the inbox.
     Enqueue,
-    /// It was queued already.
+    /// It was marked already.
     Redundant,
     /// It has ended.
     Dead,
-}
-
-/// What to do with a task taken from a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Dequeue {
-    /// Poll it.
-    Poll,
-    /// It ended while it was queued: drop the reference that the entry has inherited.
-    Release,
-}
-
-/// Who has the registry's reference after a task has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Complete {
-    /// The caller: drop it.
-    Release,
-    /// The entry in a queue.
-    HandedOver,
 }
 
 impl State {
@@ -57,41 +38,54 @@ impl State {
         Self(AtomicU64::new(references * REFERENCE))
     }
 
-    /// Any thread that holds a reference: the waker was fired.
+    /// Another thread that holds a reference has fired the waker.
     ///
     /// Acquire and release, so that what the waker's thread did before happens before the poll that answers it, also if
     /// the wake is redundant.
-    pub(crate) fn wake(&self) -> Wake {
-        let before = self.0.fetch_or(QUEUED, Ordering::AcqRel);
+    pub(crate) fn wake_remote(&self) -> Wake {
+        let before = self.0.fetch_or(REMOTE, Ordering::AcqRel);
         if before & COMPLETE != 0 {
             Wake::Dead
-        } else if before & QUEUED != 0 {
+        } else if before & REMOTE != 0 {
             Wake::Redundant
         } else {
             Wake::Enqueue
         }
     }
 
-    /// The runtime thread has taken the task from a queue. Wakes from now on queue it again.
-    pub(crate) fn dequeue(&self) -> Dequeue {
-        let before = self.0.fetch_and(!QUEUED, Ordering::AcqRel);
-        debug_assert!(before & QUEUED != 0, "a task in a queue is marked as queued");
-        if before & COMPLETE != 0 { Dequeue::Release } else { Dequeue::Poll }
+    /// The runtime thread is about to poll a task that has come through the inbox. Wakes by other threads from now on
+    /// queue it again.
+    pub(crate) fn answer_remote(&self) {
+        let before = self.0.fetch_and(!REMOTE, Ordering::AcqRel);
+        debug_assert!(before & REMOTE != 0, "a task from the inbox is marked as woken");
     }
 
-    /// The runtime thread has dropped the future, or taken its result.
-    pub(crate) fn complete(&self) -> Complete {
-        let before = self.0.fetch_or(COMPLETE, Ordering::AcqRel);
+    /// The runtime thread has dropped the future, or taken its result. Whether `REMOTE` was on.
+    ///
+    /// `owned` references are the runtime thread's own: if there are no more, no other thread knows the task, and plain
+    /// loads and stores do.
+    #[must_use]
+    pub(crate) fn complete(&self, owned: u64) -> bool {
+        // Acquire, to see all that those did who have given their references back.
+        let alone = self.0.load(Ordering::Acquire) == owned * REFERENCE;
+        let before = if alone {
+            self.0.store(owned * REFERENCE | COMPLETE, Ordering::Release);
+            0
+        } else {
+            self.0.fetch_or(COMPLETE, Ordering::AcqRel)
+        };
         debug_assert!(before & COMPLETE == 0, "a task ends once");
-        if before & QUEUED != 0 { Complete::HandedOver } else { Complete::Release }
+        before & REMOTE != 0
     }
 
     /// Whether the task has ended.
+    #[inline]
     pub(crate) fn is_complete(&self) -> bool {
         self.0.load(Ordering::Acquire) & COMPLETE != 0
     }
 
     /// Whoever holds a reference takes another one.
+    #[inline]
     pub(crate) fn reference(&self) {
         // Relaxed is enough: the new reference is made from one that keeps the allocation alive.
         let before = self.0.fetch_add(REFERENCE, Ordering::Relaxed);
@@ -99,8 +93,14 @@ impl State {
     }
 
     /// Gives a reference back. Whether it was the last one: then the caller frees the allocation.
+    #[inline]
     #[must_use]
     pub(crate) fn release(&self) -> bool {
+        // The only reference there is can be neither cloned nor given back by anybody else. Acquire, to see what those
+        // did who gave theirs back before.
+        if self.0.load(Ordering::Acquire) / REFERENCE == 1 {
+            return true;
+        }
         let before = self.0.fetch_sub(REFERENCE, Ordering::AcqRel);
         debug_assert!(before >= REFERENCE, "a reference is given back once");
         before / REFERENCE == 1
@@ -112,28 +112,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wake_queues_once_until_dequeued() {
+    fn a_wake_from_elsewhere_queues_once_until_answered() {
         let state = State::new(1);
-        assert_eq!(state.wake(), Wake::Enqueue);
-        assert_eq!(state.wake(), Wake::Redundant);
-        assert_eq!(state.dequeue(), Dequeue::Poll);
-        assert_eq!(state.wake(), Wake::Enqueue);
+        assert_eq!(state.wake_remote(), Wake::Enqueue);
+        assert_eq!(state.wake_remote(), Wake::Redundant);
+        state.answer_remote();
+        assert_eq!(state.wake_remote(), Wake::Enqueue);
     }
 
     #[test]
-    fn the_registrys_reference_goes_to_the_queue_entry_if_there_is_one() {
+    fn the_end_tells_whether_an_entry_is_under_way() {
         let idle = State::new(2);
-        assert_eq!(idle.complete(), Complete::Release);
+        assert!(!idle.complete(2));
+        assert!(idle.is_complete());
         assert!(!idle.release());
-        assert_eq!(idle.wake(), Wake::Dead);
+        assert_eq!(idle.wake_remote(), Wake::Dead);
         assert!(idle.release());
 
-        let queued = State::new(1);
-        assert_eq!(queued.wake(), Wake::Enqueue);
-        assert_eq!(queued.complete(), Complete::HandedOver);
-        assert_eq!(queued.wake(), Wake::Dead);
-        assert_eq!(queued.dequeue(), Dequeue::Release);
-        assert!(queued.release());
+        let woken = State::new(2);
+        assert_eq!(woken.wake_remote(), Wake::Enqueue);
+        assert!(woken.complete(1));
+        assert_eq!(woken.wake_remote(), Wake::Dead);
+        assert!(!woken.release());
+        assert!(woken.release());
     }
 }
 
@@ -150,37 +151,53 @@ mod loom_models {
     fn loom_a_wake_is_never_lost() {
         loom::model(|| {
             let task = Arc::new((State::new(2), AtomicUsize::new(0)));
-            assert_eq!(task.0.wake(), Wake::Enqueue);
+            assert_eq!(task.0.wake_remote(), Wake::Enqueue);
             let other = task.clone();
             let waker = thread::spawn(move || {
                 other.1.store(1, Ordering::Relaxed);
-                other.0.wake() == Wake::Enqueue
+                other.0.wake_remote() == Wake::Enqueue
             });
-            assert_eq!(task.0.dequeue(), Dequeue::Poll);
+            task.0.answer_remote();
             let seen = task.1.load(Ordering::Relaxed);
             let requeued = waker.join().unwrap();
             assert!(seen == 1 || requeued, "the poll saw nothing and no further poll comes");
         });
     }
 
-    /// When a wake races with the task's end, its registry reference is given back exactly once.
+    /// When a wake races with the task's end, either both sides know of an entry in the inbox, or neither does.
     #[test]
-    fn loom_one_side_gets_the_registrys_reference() {
+    fn loom_both_sides_agree_on_the_entry_in_the_inbox() {
         loom::model(|| {
             let state = Arc::new(State::new(2));
             let other = state.clone();
-            let waker = thread::spawn(move || {
-                let wake = other.wake();
-                // The entry, once queued, is taken out by someone; here at once, by the waker's thread.
-                let inherited = wake == Wake::Enqueue && other.dequeue() == Dequeue::Release;
-                (inherited, other.release())
-            });
-            let released = state.complete() == Complete::Release;
-            let (inherited, last) = waker.join().unwrap();
-            // An entry dequeued before the end was no heir, and then the end itself releases.
-            assert!(released ^ inherited, "exactly one of the two has the reference");
+            let waker = thread::spawn(move || (other.wake_remote(), other.release()));
+            let entry = state.complete(1);
+            let (wake, last) = waker.join().unwrap();
+            assert_eq!(wake == Wake::Enqueue, entry);
+            assert_eq!(wake == Wake::Dead, !entry);
             assert!(!last);
             assert!(state.release(), "nothing else holds the task");
+        });
+    }
+
+    /// A waker is given back elsewhere while the task ends: exactly one side is the last, and what the other thread
+    /// wrote before is seen by whoever frees.
+    #[test]
+    fn loom_one_side_frees_and_sees_everything() {
+        loom::model(|| {
+            let task = Arc::new((State::new(2), AtomicUsize::new(0)));
+            let other = task.clone();
+            let waker = thread::spawn(move || {
+                other.1.store(1, Ordering::Relaxed);
+                other.0.release()
+            });
+            let entry = task.0.complete(1);
+            assert!(!entry);
+            let last = task.0.release();
+            if last {
+                assert_eq!(task.1.load(Ordering::Relaxed), 1, "freed before the last use was seen");
+            }
+            assert!(last ^ waker.join().unwrap(), "freed once");
         });
     }
 }

@@ -1,8 +1,9 @@
 //! Wakers of tasks: one reference each, usable from any thread and after the runtime's end.
 
-use super::cell::{Entry, Header, release};
+use super::cell::{Entry, Header, Queued, release};
 use super::state::Wake;
 use crate::context;
+use crate::runtime::Core;
 use nexus_protocol::event::WakeOutcome;
 use std::cell::Cell;
 use std::ptr::NonNull;
@@ -47,28 +48,38 @@ unsafe fn wake_by_ref(data: *const ()) {
     let pointer = header_of(data);
     // SAFETY: the waker holds a reference.
     let header = unsafe { pointer.as_ref() };
-    let wake = header.state.wake();
-    let local = context::with_shared(&header.shared, |core| {
-        let outcome = match wake {
-            Wake::Enqueue => WakeOutcome::Queued,
-            Wake::Redundant => WakeOutcome::Redundant,
-            Wake::Dead => WakeOutcome::Dead,
-        };
-        core.recorder.wake(&header.local.probe, outcome);
-        if wake == Wake::Enqueue {
-            core.queue.borrow_mut().push_back(Entry(pointer));
-        }
-    });
-    if local.is_some() {
-        return;
+    if context::with_shared(&header.shared, |core| wake_local(core, pointer, header)).is_none() {
+        wake_remote(pointer, header);
     }
-    match wake {
+}
+
+/// The waker was fired on the runtime thread: no other thread has a say in this, so plain fields do.
+#[inline]
+pub(super) fn wake_local(core: &Core, pointer: NonNull<Header>, header: &Header) {
+    let local = &header.local;
+    let outcome = if header.state.is_complete() {
+        WakeOutcome::Dead
+    } else if local.queued.get() == Queued::No {
+        WakeOutcome::Queued
+    } else {
+        WakeOutcome::Redundant
+    };
+    core.recorder.wake(&local.probe, outcome);
+    if outcome == WakeOutcome::Queued {
+        local.queued.set(Queued::Local);
+        core.queue.borrow_mut().push_back(Entry(pointer));
+    }
+}
+
+#[cold]
+fn wake_remote(pointer: NonNull<Header>, header: &Header) {
+    match header.state.wake_remote() {
         Wake::Enqueue => {
             header.remote.note(header.shared.remote.now(), thread_id());
-            // SAFETY: `State::wake` has turned the bit on for us.
+            // SAFETY: `State::wake_remote` has turned the bit on for us.
             if !unsafe { header.shared.queue_remote(pointer) } {
-                // The runtime is gone. It has ended this task while it was marked as queued, so that the reference was
-                // handed over to the entry that could not be made.
+                // The runtime is gone. It has ended this task while it was marked as woken, so that there is a reference
+                // for the entry that could not be made.
                 // SAFETY: that reference is given back here, once.
                 unsafe { release(pointer) };
             }

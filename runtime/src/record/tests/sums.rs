@@ -138,7 +138,7 @@ impl Player<'_> {
             0 => wake(),
             1 => recorder.with_cause(Cause::Yield, wake),
             2 => recorder.with_cause(Cause::Spawn, wake),
-            3 => recorder.wake_remote(probe, 9, recorder.remote().now()),
+            3 => recorder.wake_remote(probe, 9, recorder.remote().now(), WakeOutcome::Queued),
             4 => {
                 recorder.redundant_remote(probe, 2);
                 *self.unrecorded.entry(*number).or_default() += 2;
