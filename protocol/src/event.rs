@@ -107,6 +107,8 @@ codes! {
         Look = 1, "look";
         /// Until the next event or timer.
         Park = 2, "park";
+        /// It asked again and again without sleeping, until something happened or its time was over.
+        Spin = 3, "spin";
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::record;
 use crate::runtime::Runtime;
 use std::io;
+use std::time::Duration;
 
 /// Configures and builds a [`Runtime`].
 ///
@@ -18,6 +19,8 @@ pub struct Builder {
     pub(crate) initial_slots: u32,
     pub(crate) max_slots: u32,
     pub(crate) polls_per_turn: u32,
+    pub(crate) io_check_interval: Duration,
+    pub(crate) spin: Duration,
     pub(crate) record: record::Options,
     pub(crate) endpoint: crate::endpoint::Options,
 }
@@ -37,6 +40,8 @@ impl Builder {
             initial_slots: 64,
             max_slots: nexus_protocol::TokenId::RESERVED_SLOT,
             polls_per_turn: 64,
+            io_check_interval: Duration::from_micros(20),
+            spin: Duration::ZERO,
             record: record::Options::default(),
             endpoint: crate::endpoint::Options::default(),
         }
@@ -71,12 +76,38 @@ impl Builder {
         self
     }
 
-    /// How many tasks are polled before the loop looks at the kernel and at other threads' wakes again. Default: 64; at
-    /// least 1.
+    /// How many tasks are polled before the loop looks at other threads' wakes again, and thinks of asking the kernel.
+    /// Default: 64; at least 1.
     #[must_use]
     pub fn polls_per_turn(mut self, polls: u32) -> Self {
         self.polls_per_turn = polls.max(1);
         self
+    }
+
+    /// While there are always tasks to poll, the kernel is asked for events when this long has passed since it last was (to
+    /// be precise: at the end of the round of polls in which it has). Default: 20 µs. Zero asks it after each round, which
+    /// costs more and is hardly ever sooner. When there is nothing to poll it is asked at once, whatever this says.
+    #[must_use]
+    pub fn io_check_interval(mut self, interval: Duration) -> Self {
+        self.io_check_interval = interval;
+        self
+    }
+
+    /// How long the loop stays awake when there is nothing to poll, looking at the kernel and at other threads' wakes in
+    /// turn, before it goes to sleep. Default: zero.
+    ///
+    /// Saves the time that the kernel takes to put a thread to sleep and to wake it up, some microseconds a message, and
+    /// makes wakes from other threads cheap for them; costs the CPU, fully, for that long.
+    #[must_use]
+    pub fn spin(mut self, at_most: Duration) -> Self {
+        self.spin = at_most;
+        self
+    }
+
+    /// Never sleep: as [`Builder::spin`] without a bound. The thread takes a CPU of its own as long as `block_on` lasts.
+    #[must_use]
+    pub fn busy_poll(self) -> Self {
+        self.spin(Duration::MAX)
     }
 
     /// Whether to record. Default: yes, unless the environment has `NEXUS_RECORDER=off`. Without it the inspector sees

@@ -39,6 +39,7 @@
 
 pub(crate) mod board;
 pub(crate) mod clock;
+mod polls;
 mod probes;
 pub(crate) mod registry;
 pub(crate) mod ring;

@@ -9,12 +9,13 @@ use crate::endpoint;
 use crate::io::driver::{Driver, Timeout};
 use crate::record::Recorder;
 use crate::scheduler::Shared;
+use crate::task::queue::RunQueue;
 use crate::task::registry::Registry;
 use crate::task::{self, Entry, Root};
-use crate::time::queue::TimerQueue;
+use crate::time::ns;
+use crate::time::queue::{TimerQueue, now_ns};
 use nexus_protocol::{RuntimeId, TaskId};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::panic::Location;
@@ -22,7 +23,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::Duration;
 
 /// A single-threaded runtime. It belongs to the thread that built it.
@@ -51,13 +52,19 @@ pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
     pub(crate) recorder: Recorder,
     /// Tasks that are to be polled, oldest wake first.
-    pub(crate) queue: RefCell<VecDeque<Entry>>,
+    pub(crate) queue: RunQueue,
     pub(crate) tasks: RefCell<Registry>,
     pub(crate) driver: Driver,
     pub(crate) timers: TimerQueue,
     last_task: Cell<u64>,
     closing: Cell<bool>,
+    /// How many operations may still complete in the poll under way.
+    pub(crate) budget: Cell<u32>,
     polls_per_turn: u32,
+    /// While tasks are ready, the kernel is asked this often.
+    look_interval_ns: u64,
+    looked_ns: Cell<u64>,
+    spin_ns: u64,
 }
 
 impl Core {
@@ -71,23 +78,61 @@ impl Core {
         self.closing.get()
     }
 
-    fn pop(&self) -> Option<Entry> {
-        self.queue.borrow_mut().pop_front()
-    }
-
-    /// Polls queued tasks, at most as many as one turn allows. Ready when the root future is.
-    fn run_tasks<T>(&self, root: &Root, poll_root: &mut impl FnMut() -> Poll<T>) -> Poll<T> {
-        for _ in 0..self.polls_per_turn {
-            let Some(entry) = self.pop() else { break };
-            if root.is(entry) {
-                if let Poll::Ready(output) = root.run(self, entry, &mut *poll_root) {
-                    return Poll::Ready(output);
-                }
-            } else {
-                task::run(self, entry);
+    /// Runs until the root future is ready. Not generic, so that the loop is compiled once, and as a whole.
+    fn run(&self, root: &mut Root<'_>) {
+        while !self.run_tasks(root) {
+            self.recorder.polled();
+            self.take_inbox();
+            if self.queue.is_empty() {
+                self.idle();
+            } else if self.is_look_due() {
+                self.turn(Timeout::Look);
             }
         }
-        Poll::Pending
+    }
+
+    /// Polls queued tasks, at most as many as one turn allows. Whether the root future is over.
+    fn run_tasks(&self, root: &mut Root<'_>) -> bool {
+        for _ in 0..self.polls_per_turn {
+            let Some(entry) = self.queue.pop() else { break };
+            if task::run(self, entry, root) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether the kernel was not asked for so long that tasks which are ready have to wait. Where there are none, it is
+    /// asked anyway.
+    fn is_look_due(&self) -> bool {
+        let now = now_ns();
+        let due = now.saturating_sub(self.looked_ns.get()) >= self.look_interval_ns;
+        if due {
+            self.looked_ns.set(now);
+        }
+        due
+    }
+
+    /// There is nothing to poll: waits for the kernel or another thread, awake for as long as the builder allows, then
+    /// asleep.
+    fn idle(&self) {
+        if self.spin_ns > 0 && self.spin() {
+            return;
+        }
+        if self.shared.parker.try_park() {
+            self.turn(Timeout::Park);
+        } else if self.is_look_due() {
+            // Whoever left the note has put something into the inbox, which needs no kernel. But if there is a note
+            // every time, sockets and timers must have their turn as well.
+            self.turn(Timeout::Look);
+        }
+    }
+
+    /// Looks at the kernel and the inbox in turn until there is something, or until it is time to sleep. Whether there is.
+    fn spin(&self) -> bool {
+        let until_ns = now_ns().saturating_add(self.spin_ns);
+        self.turn(Timeout::Spin { until_ns });
+        !self.queue.is_empty() || !self.shared.inbox.is_empty()
     }
 
     /// Moves tasks that other threads have woken to the run queue.
@@ -97,15 +142,13 @@ impl Core {
         }
     }
 
-    /// Asks the kernel, sleeping if there is nothing else to do, and fires wakers and timers.
-    fn turn(&self) {
-        let queued = self.queue.borrow().len();
-        self.recorder.queued(queued);
-        let park = queued == 0 && self.shared.parker.try_park();
+    /// Asks the kernel, and fires wakers and timers. To sleep, the parker must have agreed.
+    fn turn(&self, timeout: Timeout) {
+        self.recorder.queued(self.queue.len());
         self.timers.prepare();
-        let timeout = if park { Timeout::Park } else { Timeout::Look };
-        let polled = self.driver.poll(&self.recorder, timeout);
-        if park {
+        let stop = || !self.shared.inbox.is_empty();
+        let polled = self.driver.poll(&self.recorder, timeout, &stop);
+        if timeout == Timeout::Park {
             self.shared.parker.unparked();
         }
         match polled {
@@ -147,13 +190,17 @@ impl Runtime {
             id,
             shared: Arc::new(Shared::new(waker, recorder.remote())),
             recorder,
-            queue: RefCell::default(),
+            queue: RunQueue::default(),
             tasks: RefCell::default(),
             driver,
             timers,
             last_task: Cell::new(0),
             closing: Cell::new(false),
+            budget: Cell::new(0),
             polls_per_turn: builder.polls_per_turn,
+            look_interval_ns: ns(builder.io_check_interval),
+            looked_ns: Cell::new(0),
+            spin_ns: ns(builder.spin),
         });
         context::add(core.clone());
         Ok(Self { core, endpoint: builder.endpoint.clone() })
@@ -188,17 +235,15 @@ impl Runtime {
         let _leave = Leave(&core.recorder);
 
         let mut future = pin!(future);
-        let root = Root::new(core, location);
-        let waker = root.waker();
-        let mut poll_root = || future.as_mut().poll(&mut Context::from_waker(&waker));
-        loop {
-            if let Poll::Ready(output) = core.run_tasks(&root, &mut poll_root) {
-                return output;
-            }
-            core.take_inbox();
-            core.turn();
-            core.take_inbox();
+        let mut output = None;
+        let mut poll =
+            |cx: &mut Context<'_>| future.as_mut().poll(cx).map(|ready| output = Some(ready));
+        {
+            let mut root = Root::new(core, location, &mut poll);
+            core.run(&mut root);
+            root.resume_panic();
         }
+        output.expect("the loop ends when there is an output")
     }
 }
 

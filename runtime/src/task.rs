@@ -5,6 +5,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod join;
+pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod state;
 pub(crate) mod waker;
@@ -17,9 +18,13 @@ use crate::context;
 use crate::runtime::Core;
 use cell::{Queued, TaskRef};
 use nexus_protocol::event::{Cause, PollResult, TaskOutcome, WaitOutcome, WakeOutcome};
+use std::any::Any;
 use std::future::{Pending, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
+
+/// How many operations of ours may complete in one poll before the task has to let others run.
+const POLL_BUDGET: u32 = 128;
 
 /// Spawns a future as a task of the current runtime.
 ///
@@ -127,34 +132,37 @@ where
     handle
 }
 
-/// Takes an entry of the run queue and polls its task.
-pub(crate) fn run(core: &Core, entry: Entry) {
-    let Some(entry) = entry.dequeue() else { return };
-    // SAFETY: the task has not ended, so the registry holds a reference.
+/// Takes an entry of the run queue and polls its task, or the root future if it is the root's. Whether that is over.
+#[inline(always)]
+pub(crate) fn run(core: &Core, entry: Entry, root: &mut Root<'_>) -> bool {
+    let Some(entry) = entry.dequeue(core) else { return false };
+    // SAFETY: the task has not ended, so the registry, or the root, holds a reference.
     let header = unsafe { entry.header() };
     let local = &header.local;
-    note_redundant(core, header);
     if local.aborted.get() {
-        // SAFETY: runtime thread; the task is not being polled, since the loop is here.
+        // SAFETY: runtime thread; the task is not being polled, since the loop is here. A root has no handle to abort it.
         unsafe { end(core, entry, JoinError::aborted(), TaskOutcome::Aborted) };
-        return;
+        return false;
     }
+    core.budget.set(POLL_BUDGET);
     core.recorder.poll_start(&local.probe);
-    // SAFETY: runtime thread; taken from the queue, so not ended; no poll nests.
-    let result = unsafe { entry.poll() };
+    let is_root = root.task.entry() == entry;
+    let result = if is_root {
+        root.poll()
+    } else {
+        // SAFETY: runtime thread; taken from the queue, so not ended; no poll nests.
+        unsafe { entry.poll() }
+    };
     core.recorder.poll_end(&local.probe, result);
-    match result {
-        PollResult::Pending => {}
-        PollResult::Ready => finish(core, header, TaskOutcome::Completed),
-        PollResult::Panicked => finish(core, header, TaskOutcome::Panicked),
+    if result == PollResult::Pending {
+        return false;
     }
-}
-
-fn note_redundant(core: &Core, header: &Header) {
-    let redundant = header.remote.take_redundant();
-    if redundant > 0 {
-        core.recorder.redundant_remote(&header.local.probe, redundant);
+    if !is_root {
+        let panicked = result == PollResult::Panicked;
+        let outcome = if panicked { TaskOutcome::Panicked } else { TaskOutcome::Completed };
+        finish(core, header, outcome);
     }
+    is_root
 }
 
 /// Moves a task that another thread has woken to the run queue.
@@ -173,11 +181,10 @@ pub(crate) fn take_in(core: &Core, entry: Entry) {
     core.recorder.wake_remote(&local.probe, thread, woken, outcome);
     match outcome {
         WakeOutcome::Dead => entry.release_inherited(),
-        WakeOutcome::Queued => core.queue.borrow_mut().push_back(entry),
-        WakeOutcome::Redundant => {}
-    }
-    if outcome != WakeOutcome::Dead {
-        local.queued.set(Queued::Remote);
+        // SAFETY: runtime thread; not queued, and not ended, so the registry's reference is there, or an heir's.
+        WakeOutcome::Queued => unsafe { core.queue.push(entry, Queued::Remote) },
+        // The poll that is coming answers this wake as well.
+        WakeOutcome::Redundant => local.queued.set(Queued::Remote),
     }
 }
 
@@ -229,62 +236,56 @@ pub(crate) fn end_all(core: &Core) {
     for node in core.shared.inbox.close() {
         Entry(node).release_inherited();
     }
-    loop {
-        let entry = core.queue.borrow_mut().pop_front();
-        let Some(entry) = entry else { break };
-        let taken = entry.dequeue();
+    while let Some(entry) = core.queue.pop() {
+        let taken = entry.dequeue(core);
         debug_assert!(taken.is_none(), "all tasks have ended");
     }
 }
 
 /// The task of a root future: a cell without a future, since that lives on the stack of `block_on`.
-pub(crate) struct Root {
+pub(crate) struct Root<'a> {
     task: TaskRef,
+    /// Polls the future, and keeps its output if it is ready.
+    poll: &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>,
+    panic: Option<Box<dyn Any + Send>>,
 }
 
-impl Root {
-    pub(crate) fn new(core: &Core, location: &'static Location<'static>) -> Self {
+impl<'a> Root<'a> {
+    pub(crate) fn new(
+        core: &Core,
+        location: &'static Location<'static>,
+        poll: &'a mut dyn FnMut(&mut Context<'_>) -> Poll<()>,
+    ) -> Self {
         let id = core.next_task_id();
         let probe = core.recorder.task_spawned(id, location, Some("root"));
         let task = TaskRef::new::<Pending<()>>(1, pending(), id, probe, core.shared.clone());
         task.header().local.detached.set(true);
         core.recorder.with_cause(Cause::Spawn, || task.wake_local(core));
-        Self { task }
+        Self { task, poll, panic: None }
     }
 
-    pub(crate) fn waker(&self) -> Waker {
-        self.task.waker()
-    }
-
-    /// Whether this entry of the run queue is the root's.
-    pub(crate) fn is(&self, entry: Entry) -> bool {
-        self.task.entry() == entry
-    }
-
-    /// Polls the root future through `poll`, as an entry of the run queue asks for it.
-    pub(crate) fn run<T>(
-        &self,
-        core: &Core,
-        entry: Entry,
-        poll: impl FnOnce() -> Poll<T>,
-    ) -> Poll<T> {
-        let dequeued = entry.dequeue();
-        debug_assert!(dequeued.is_some(), "a root is queued only while block_on runs");
-        let header = self.task.header();
-        note_redundant(core, header);
-        core.recorder.poll_start(&header.local.probe);
-        let polled = catch_unwind(AssertUnwindSafe(poll));
-        let result = match &polled {
+    fn poll(&mut self) -> PollResult {
+        let waker = self.task.borrowed_waker();
+        let poll = || (self.poll)(&mut Context::from_waker(&waker));
+        match catch_unwind(AssertUnwindSafe(poll)) {
             Ok(Poll::Pending) => PollResult::Pending,
-            Ok(Poll::Ready(_)) => PollResult::Ready,
-            Err(_) => PollResult::Panicked,
-        };
-        core.recorder.poll_end(&header.local.probe, result);
-        polled.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            Ok(Poll::Ready(())) => PollResult::Ready,
+            Err(panic) => {
+                self.panic = Some(panic);
+                PollResult::Panicked
+            }
+        }
+    }
+
+    /// Goes on with the panic of the future, if it has panicked.
+    pub(crate) fn resume_panic(&mut self) {
+        if let Some(panic) = self.panic.take() {
+            std::panic::resume_unwind(panic);
+        }
     }
 }
 
-impl Drop for Root {
+impl Drop for Root<'_> {
     /// `block_on` returns, or unwinds.
     fn drop(&mut self) {
         let header = self.task.header();

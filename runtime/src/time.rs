@@ -6,6 +6,7 @@ pub(crate) mod queue;
 mod sleep;
 mod timeout;
 
+pub(crate) use sleep::ns;
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use std::time::{Duration, Instant};
 pub use timeout::{Elapsed, timeout};

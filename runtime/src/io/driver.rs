@@ -9,6 +9,7 @@ use crate::builder::Builder;
 use crate::record::Recorder;
 use crate::runtime::Core;
 use crate::task::wake_contained;
+use crate::time::queue::now_ns;
 use mio::event::{Event, Source};
 use nexus_protocol::event::{
     Cause, RefusalReason, SourceKind, TransitionReason, TurnMode, WaitFor, WaitOutcome,
@@ -18,12 +19,16 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::panic::Location;
 use std::task::Waker;
+use std::time::Duration;
 
 /// The wake-up of other threads.
 const WAKER: mio::Token = mio::Token(usize::MAX);
 /// The timer descriptor.
 pub(crate) const TIMER: mio::Token =
     mio::Token(TokenId { slot: TokenId::RESERVED_SLOT, generation: 0 }.pack() as usize);
+
+/// How often a spinning loop looks at the inbox between two looks at the kernel.
+const STOPS_PER_LOOK: u32 = 16;
 
 /// See the [module](self).
 pub(crate) struct Driver {
@@ -43,6 +48,11 @@ pub(crate) enum Timeout {
     Look,
     /// Until something happens.
     Park,
+    /// Not at all, again and again, until something happens or the clock says so.
+    Spin {
+        /// In nanoseconds of `CLOCK_MONOTONIC`.
+        until_ns: u64,
+    },
 }
 
 /// What a turn has brought besides wakes.
@@ -76,19 +86,24 @@ impl Driver {
         self.slots.borrow().capacity()
     }
 
-    /// One turn: asks the kernel and fires the wakers of everyone who waited for what it says.
-    pub(crate) fn poll(&self, recorder: &Recorder, timeout: Timeout) -> io::Result<Turn> {
+    /// One turn: asks the kernel and fires the wakers of everyone who waited for what it says. Spinning ends also when
+    /// `stop` says so.
+    pub(crate) fn poll(
+        &self,
+        recorder: &Recorder,
+        timeout: Timeout,
+        stop: &dyn Fn() -> bool,
+    ) -> io::Result<Turn> {
         let mut events = self.events.borrow_mut();
-        let (mode, limit) = match timeout {
-            Timeout::Look => (TurnMode::Look, Some(std::time::Duration::ZERO)),
-            Timeout::Park => (TurnMode::Park, None),
-        };
-        recorder.turn_begin(mode);
-        let polled = loop {
-            match self.poll.borrow_mut().poll(&mut events, limit) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                polled => break polled,
-            }
+        recorder.turn_begin(match timeout {
+            Timeout::Look => TurnMode::Look,
+            Timeout::Park => TurnMode::Park,
+            Timeout::Spin { .. } => TurnMode::Spin,
+        });
+        let polled = match timeout {
+            Timeout::Look => self.ask(&mut events, Some(Duration::ZERO)),
+            Timeout::Park => self.ask(&mut events, None),
+            Timeout::Spin { until_ns } => self.spin(&mut events, until_ns, stop),
         };
         let own = |event: &Event| event.token() == WAKER || event.token() == TIMER;
         let foreign = events.iter().filter(|event| !own(event)).count();
@@ -107,6 +122,37 @@ impl Driver {
             }
         }
         Ok(Turn { timers_due })
+    }
+
+    /// Asks the kernel once.
+    fn ask(&self, events: &mut mio::Events, limit: Option<Duration>) -> io::Result<()> {
+        loop {
+            match self.poll.borrow_mut().poll(events, limit) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                polled => return polled,
+            }
+        }
+    }
+
+    /// Asks the kernel until it has something to say. `stop` is asked more often, since that is cheaper.
+    fn spin(
+        &self,
+        events: &mut mio::Events,
+        until_ns: u64,
+        stop: &dyn Fn() -> bool,
+    ) -> io::Result<()> {
+        loop {
+            self.ask(events, Some(Duration::ZERO))?;
+            if !events.is_empty() || now_ns() >= until_ns {
+                return Ok(());
+            }
+            for _ in 0..STOPS_PER_LOOK {
+                if stop() {
+                    return Ok(());
+                }
+                std::hint::spin_loop();
+            }
+        }
     }
 
     /// Records what the kernel says of a token and wakes who waited for it.

@@ -11,7 +11,7 @@ use super::ring::Ring;
 use super::row::{Copied, Row};
 use crate::primitives::atomic::{AtomicU64, AtomicUsize, Ordering};
 use nexus_protocol::board::{Activity, task_word, token_word, total_word};
-use nexus_protocol::ids::Stamp;
+use nexus_protocol::ids::{Seq, Stamp};
 use std::sync::OnceLock;
 
 /// Rows in a chunk.
@@ -19,6 +19,9 @@ const CHUNK: usize = 256;
 
 /// How often the totals are copied before they are taken as they come.
 const ATTEMPTS: usize = 64;
+
+/// In place of a number when nothing is put off.
+const NOTHING: u64 = u64::MAX;
 
 const POLLING_SHIFT: u32 = 60;
 
@@ -81,6 +84,8 @@ pub(crate) struct TotalsCopy {
 pub(crate) struct Board {
     totals: [AtomicU64; total_word::COUNT],
     now: Now,
+    /// See [`Board::putting_off`].
+    put_off: AtomicU64,
     /// Wakes of finished tasks by other threads, added to by these.
     remote_dead: AtomicU64,
     /// Tokens, by slot.
@@ -102,11 +107,36 @@ impl Board {
     pub(crate) fn new(rows: usize) -> Self {
         Self {
             totals: std::array::from_fn(|_| AtomicU64::new(0)),
+            put_off: AtomicU64::new(NOTHING),
             now: Now { activity: AtomicU64::new(0), since: AtomicU64::new(0) },
             remote_dead: AtomicU64::new(0),
             tokens: Table::new(rows),
             tasks: Table::new(rows),
         }
+    }
+
+    /// The first record that the board does not take into account yet, if not all that are committed are. For the runtime
+    /// thread.
+    #[inline]
+    pub(crate) fn putting_off(&self) -> Option<Seq> {
+        match self.put_off.load(Ordering::Relaxed) {
+            NOTHING => None,
+            seq => Some(seq),
+        }
+    }
+
+    /// Says that the board stands at record `seq` until further notice: neither it nor the next ones change anything. For
+    /// the runtime thread, between [`Ring::reserve`] and [`Ring::commit`] of that record.
+    #[inline]
+    pub(crate) fn put_off(&self, seq: Seq) {
+        self.put_off.store(seq, Ordering::Release);
+    }
+
+    /// Says that the board is up to date from now on. For the runtime thread, before it brings it up to date, between
+    /// [`Ring::reserve`] and [`Ring::commit`] of some record.
+    #[inline]
+    pub(crate) fn put_off_nothing(&self) {
+        self.put_off.store(NOTHING, Ordering::Release);
     }
 
     /// A total as it is. For the runtime thread.
@@ -162,7 +192,8 @@ impl Board {
     }
 
     /// Copies the totals. The ring's two indices serve as their sequence lock, since every change belongs to a record:
-    /// if no record was begun during the copy, it is exact. Under a storm of records the bounded attempts may all
+    /// if no record was begun during the copy, it is exact; likewise if the same records were put off before and after
+    /// it, since totals change only when nothing is. Under a storm of records the bounded attempts may all
     /// fail; then some words are younger than `RECORDED` says, by the few records of one attempt.
     pub(crate) fn totals(&self, ring: &Ring) -> TotalsCopy {
         for _ in 0..ATTEMPTS {
@@ -176,10 +207,14 @@ impl Board {
     }
 
     fn try_totals(&self, ring: &Ring) -> (TotalsCopy, bool) {
-        let recorded = ring.committed();
+        // First what is committed: whoever sees a record that is put off then sees that it is.
+        let committed = ring.committed();
+        let put_off = self.put_off.load(Ordering::Acquire);
+        let recorded = committed.min(put_off);
         let mut words = std::array::from_fn(|word| self.totals[word].load(Ordering::Acquire));
         let (activity, since) = self.activity();
-        let exact = ring.reserved() == recorded;
+        let unchanged = self.put_off.load(Ordering::Acquire) == put_off;
+        let exact = unchanged && (put_off != NOTHING || ring.reserved() == committed);
         words[total_word::RECORDED] = recorded;
         let dead = self.remote_dead.load(Ordering::Relaxed);
         words[total_word::DEAD] += dead;

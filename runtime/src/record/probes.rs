@@ -28,6 +28,7 @@ impl Recorder {
         live.turn.mode.set(mode);
         match mode {
             TurnMode::Look => live.turn.began.set(live.last()),
+            TurnMode::Spin => live.turn.began.set(live.read_clock()),
             TurnMode::Park => {
                 let now = live.read_clock();
                 live.turn.began.set(now);

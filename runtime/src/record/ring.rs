@@ -144,7 +144,10 @@ impl Ring {
     #[inline]
     fn slot(&self, seq: Seq) -> &[AtomicU64] {
         let at = self.base + (seq & self.mask) as usize * WORDS;
-        &self.words[at..at + WORDS]
+        debug_assert!(at + WORDS <= self.words.len());
+        // SAFETY: `words` has `(mask + 1) * WORDS + LINE` elements, and `base` is at most `LINE`: see `Ring::new`, after
+        // which none of the three changes.
+        unsafe { self.words.get_unchecked(at..at + WORDS) }
     }
 }
 

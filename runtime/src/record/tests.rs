@@ -150,6 +150,32 @@ fn a_chain_from_kernel_event_to_operation_is_linked_by_number() {
 }
 
 #[test]
+fn what_a_poll_puts_off_is_made_good_at_its_end_or_by_the_next_other_record() {
+    let recorder = recorder();
+    let probe = recorder.polled_once(TASK);
+    let stands_at = || recorder.totals().recorded;
+    let counters = || (recorder.task_row().counters.polls, recorder.task_row().counters.wakes);
+    let before = (stands_at(), counters(), recorder.task_row().next_seq);
+    recorder.poll(&probe, || {
+        recorder.wake(&probe, WakeOutcome::Queued);
+        let now = (stands_at(), counters(), recorder.task_row().next_seq);
+        assert_eq!(now, before, "the board stands where the poll began");
+        assert_eq!(recorder.records().len() as u64, before.0 + 2);
+    });
+    let (polls, wakes) = before.1;
+    assert_eq!((stands_at(), counters()), (before.0 + 3, (polls + 1, wakes + 1)));
+    recorder.poll(&probe, || {
+        recorder.wake(&probe, WakeOutcome::Queued);
+        recorder.wake(&probe, WakeOutcome::Redundant);
+        assert_eq!((stands_at(), counters()), (before.0 + 6, (polls + 2, wakes + 2)));
+        assert_eq!(recorder.task_row().state, TaskState::Polling);
+        assert_eq!(recorder.task_row().next_seq, stands_at());
+    });
+    assert_eq!(recorder.totals().wakes, recorder.task_row().counters.wakes);
+    assert_eq!(recorder.totals().polls, polls + 2);
+}
+
+#[test]
 fn the_cause_of_a_wake_is_what_was_announced_or_the_poll_under_way() {
     let recorder = recorder();
     let (one, two) = (recorder.polled_once(TASK), recorder.polled_once(TaskId(2)));
@@ -288,11 +314,13 @@ fn task_rows_show_what_a_task_does() {
     assert_eq!((row.state, row.last_wake_cause), (TaskState::Queued, Cause::Spawn.code()));
     let activity = || recorder.recording().board.activity().0;
     recorder.poll(&probe, || {
-        assert_eq!(recorder.task_row().state, TaskState::Polling);
         assert_eq!(activity(), nexus_protocol::board::Activity::Polling(TASK));
+        recorder.read(OperationResult::NotReady);
+        assert_eq!(recorder.task_row().state, TaskState::Polling);
         recorder.wake(&probe, WakeOutcome::Queued);
         assert_eq!(recorder.task_row().state, TaskState::Polling, "until the poll is over");
     });
+    recorder.polled();
     assert_eq!(activity(), nexus_protocol::board::Activity::Turning);
     assert_eq!(recorder.task_row().state, TaskState::Queued);
     recorder.poll_start(&probe);

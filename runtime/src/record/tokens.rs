@@ -240,7 +240,7 @@ impl Recorder {
         let (task, poll) = (live.polled_task(), live.poll_seq());
         let progress = result.is_progress();
         live.poll.operations.set(live.poll.operations.get().saturating_add(1));
-        live.poll.progress.set(live.poll.progress.get().saturating_add(u32::from(progress)));
+        live.poll.progress.set(live.poll.progress.get().saturating_add(u16::from(progress)));
         let (bytes_in, bytes_out) = bytes(operation, result);
         live.record(
             |_| Event::Operation { operation, subject, result, task, poll },

@@ -32,6 +32,9 @@ impl Answered {
     /// Any other.
     pub(super) const OURS: Self = Self(8);
 
+    const BITS: u32 = 4;
+    const ALL: u8 = (1 << Self::BITS) - 1;
+
     /// The sort that a wake with this cause belongs to.
     #[inline]
     pub(super) fn of(cause: Cause) -> Self {
@@ -50,7 +53,7 @@ impl Answered {
     }
 
     #[inline]
-    fn has(self, other: Self) -> bool {
+    const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }
@@ -71,27 +74,41 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    /// The verdict.
-    #[inline]
-    pub(super) fn judge(&self) -> Verdict {
-        if self.result != PollResult::Pending || self.first || self.progress {
-            Verdict::Progress
-        } else if self.answered == Answered::NONE || self.answered.has(Answered::FOREIGN) {
-            Verdict::Unattributed
-        } else if self.answered.has(Answered::YIELD)
-            || self.answered == Answered::SELF && !self.after_idle_self_wake
-        {
-            Verdict::Excused
-        } else {
-            Verdict::Spurious
-        }
-    }
-
-    /// Whether this poll answered nothing but self-wakes and made no progress: the next one's
+    /// The verdict, and whether this poll answered nothing but self-wakes and made no progress: the next one's
     /// `after_idle_self_wake`.
-    #[inline]
-    pub(super) fn is_idle_self_wake(&self) -> bool {
-        self.answered == Answered::SELF && !self.progress && !self.first
+    #[inline(always)]
+    pub(super) fn judge(&self) -> (Verdict, bool) {
+        let idle = self.answered == Answered::SELF && !self.progress && !self.first;
+        if self.result != PollResult::Pending || self.first || self.progress {
+            return (Verdict::Progress, idle);
+        }
+        let after_idle = usize::from(self.after_idle_self_wake) << Answered::BITS;
+        (FRUITLESS[usize::from(self.answered.0) | after_idle], idle)
+    }
+}
+
+/// The verdict on a poll without progress, by the wakes it answers and, in the bit above, whether it comes after an idle
+/// self-wake.
+const FRUITLESS: [Verdict; 2 << Answered::BITS] = {
+    let mut table = [Verdict::Spurious; 2 << Answered::BITS];
+    let mut index = 0;
+    while index < table.len() {
+        table[index] =
+            fruitless(Answered(index as u8 & Answered::ALL), index >> Answered::BITS != 0);
+        index += 1;
+    }
+    table
+};
+
+const fn fruitless(answered: Answered, after_idle_self_wake: bool) -> Verdict {
+    if answered.0 == Answered::NONE.0 || answered.has(Answered::FOREIGN) {
+        Verdict::Unattributed
+    } else if answered.has(Answered::YIELD)
+        || answered.0 == Answered::SELF.0 && !after_idle_self_wake
+    {
+        Verdict::Excused
+    } else {
+        Verdict::Spurious
     }
 }
 
@@ -111,6 +128,10 @@ mod tests {
         }
     }
 
+    fn verdict(evidence: Evidence) -> Verdict {
+        evidence.judge().0
+    }
+
     const EVERY_SORT: [Answered; 5] =
         [Answered::NONE, Answered::SELF, Answered::YIELD, Answered::FOREIGN, Answered::OURS];
 
@@ -119,10 +140,10 @@ mod tests {
         for answered in EVERY_SORT {
             let poll = fruitless(answered);
             for result in [PollResult::Ready, PollResult::Panicked] {
-                assert_eq!(Evidence { result, ..poll }.judge(), Verdict::Progress);
+                assert_eq!(verdict(Evidence { result, ..poll }), Verdict::Progress);
             }
-            assert_eq!(Evidence { first: true, ..poll }.judge(), Verdict::Progress);
-            assert_eq!(Evidence { progress: true, ..poll }.judge(), Verdict::Progress);
+            assert_eq!(verdict(Evidence { first: true, ..poll }), Verdict::Progress);
+            assert_eq!(verdict(Evidence { progress: true, ..poll }), Verdict::Progress);
         }
     }
 
@@ -130,36 +151,34 @@ mod tests {
     fn a_foreign_wake_among_others_makes_a_poll_unattributed() {
         for answered in EVERY_SORT {
             let poll = fruitless(answered.with(Answered::FOREIGN));
-            assert_eq!(poll.judge(), Verdict::Unattributed);
+            assert_eq!(verdict(poll), Verdict::Unattributed);
         }
-        assert_eq!(fruitless(Answered::NONE).judge(), Verdict::Unattributed);
+        assert_eq!(verdict(fruitless(Answered::NONE)), Verdict::Unattributed);
     }
 
     #[test]
     fn a_yield_excuses_whatever_else_of_ours_came() {
         for answered in [Answered::NONE, Answered::SELF, Answered::OURS] {
-            assert_eq!(fruitless(answered.with(Answered::YIELD)).judge(), Verdict::Excused);
+            let poll = fruitless(answered.with(Answered::YIELD));
+            assert_eq!(verdict(poll), Verdict::Excused);
         }
     }
 
     #[test]
     fn only_the_first_self_wake_in_a_row_is_excused() {
         let first = fruitless(Answered::SELF);
-        assert_eq!(first.judge(), Verdict::Excused);
-        assert!(first.is_idle_self_wake());
+        assert_eq!(first.judge(), (Verdict::Excused, true));
         let second = Evidence { after_idle_self_wake: true, ..first };
-        assert_eq!(second.judge(), Verdict::Spurious);
-        assert!(second.is_idle_self_wake(), "a third one is spurious too");
+        assert_eq!(second.judge(), (Verdict::Spurious, true), "a third one is spurious too");
         let fruitful = Evidence { progress: true, ..second };
-        assert!(!fruitful.is_idle_self_wake(), "progress starts a new row");
+        assert_eq!(fruitful.judge(), (Verdict::Progress, false), "progress starts a new row");
         let mixed = fruitless(Answered::SELF.with(Answered::OURS));
-        assert_eq!(mixed.judge(), Verdict::Spurious);
-        assert!(!mixed.is_idle_self_wake());
+        assert_eq!(mixed.judge(), (Verdict::Spurious, false));
     }
 
     #[test]
     fn a_fruitless_poll_for_a_wake_of_ours_is_spurious() {
-        assert_eq!(fruitless(Answered::OURS).judge(), Verdict::Spurious);
+        assert_eq!(verdict(fruitless(Answered::OURS)), Verdict::Spurious);
     }
 
     #[test]

@@ -51,8 +51,12 @@ pub(super) struct PollUnderWay {
     pub(super) answered: Cell<Answered>,
     /// The token whose wake queued it, packed; zero if none did.
     pub(super) token: Cell<u64>,
-    pub(super) operations: Cell<u32>,
-    pub(super) progress: Cell<u32>,
+    pub(super) operations: Cell<u16>,
+    pub(super) progress: Cell<u16>,
+    /// How long it had waited since the wake that queued it, in ticks.
+    pub(super) waited: Cell<u64>,
+    /// Code of the cause with which it has queued itself, as long as that is put off; zero if it has not.
+    pub(super) own_wake: Cell<u8>,
 }
 
 /// The turn under way, or the last one.
@@ -81,6 +85,8 @@ impl Writer {
                 token: Cell::new(0),
                 operations: Cell::new(0),
                 progress: Cell::new(0),
+                waited: Cell::new(0),
+                own_wake: Cell::new(0),
             },
             turn: TurnUnderWay {
                 number: Cell::new(0),
@@ -132,10 +138,25 @@ impl Writer {
     /// of the record that follows this one. Returns this record's number.
     #[inline(always)]
     pub(super) fn record(&self, event: impl FnOnce(Seq) -> Event, change: impl FnOnce(Seq)) -> Seq {
+        self.record_putting_off(event, |seq| {
+            if self.board().putting_off().is_some() {
+                self.settle(seq);
+            }
+            change(seq + 1);
+        })
+    }
+
+    /// Records one event with the last stamp, without settling what is put off. `change` is given the record's number.
+    #[inline(always)]
+    pub(super) fn record_putting_off(
+        &self,
+        event: impl FnOnce(Seq) -> Event,
+        change: impl FnOnce(Seq),
+    ) -> Seq {
         let seq = self.next.get();
         let ring = self.ring();
         ring.reserve(seq);
-        change(seq + 1);
+        change(seq);
         let record = Record { seq, at: self.last.get(), event: event(seq) };
         ring.write(seq, record.to_words());
         ring.commit(seq);

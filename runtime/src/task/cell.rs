@@ -115,12 +115,8 @@ impl RemoteWake {
     }
 
     /// Redundant wakes since the last call.
-    pub(super) fn take_redundant(&self) -> u32 {
-        if self.redundant.load(Ordering::Relaxed) == 0 {
-            0
-        } else {
-            self.redundant.swap(0, Ordering::Relaxed)
-        }
+    fn take_redundant(&self) -> u32 {
+        self.redundant.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -129,6 +125,8 @@ pub(super) struct Local {
     pub(super) id: TaskId,
     /// Whether, and how, it has come into the run queue.
     pub(super) queued: Cell<Queued>,
+    /// The task behind it in the run queue.
+    pub(super) next: Cell<Option<Entry>>,
     /// Its place in the registry.
     pub(super) key: Cell<usize>,
     /// Its handle has asked for its end.
@@ -234,6 +232,7 @@ impl TaskRef {
             local: Local {
                 id,
                 queued: Cell::new(Queued::No),
+                next: Cell::new(None),
                 key: Cell::new(usize::MAX),
                 aborted: Cell::new(false),
                 detached: Cell::new(false),
@@ -267,6 +266,12 @@ impl TaskRef {
     /// Queues the task, on the runtime thread.
     pub(super) fn wake_local(&self, core: &Core) {
         waker::wake_local(core, self.0, self.header());
+    }
+
+    /// A waker of this task that lives on this reference.
+    pub(super) fn borrowed_waker(&self) -> ManuallyDrop<Waker> {
+        // SAFETY: never dropped, and not used beyond this reference by anybody who does not clone it.
+        ManuallyDrop::new(unsafe { waker::from_reference(self.0) })
     }
 
     /// A waker of this task.
@@ -342,7 +347,7 @@ impl Entry {
 
     /// Marks the task as taken from the run queue. `None` if it had ended: the entry's reference has been given back.
     #[inline]
-    pub(super) fn dequeue(self) -> Option<Self> {
+    pub(super) fn dequeue(self, core: &Core) -> Option<Self> {
         // SAFETY: the entry was in the run queue until now, so the registry's reference or an inherited one is there.
         let header = unsafe { self.header() };
         let queued = header.local.queued.replace(Queued::No);
@@ -353,6 +358,10 @@ impl Entry {
         }
         if queued == Queued::Remote {
             header.state.answer_remote();
+            let redundant = header.remote.take_redundant();
+            if redundant > 0 {
+                core.recorder.redundant_remote(&header.local.probe, redundant);
+            }
         }
         Some(self)
     }

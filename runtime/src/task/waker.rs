@@ -66,8 +66,8 @@ pub(super) fn wake_local(core: &Core, pointer: NonNull<Header>, header: &Header)
     };
     core.recorder.wake(&local.probe, outcome);
     if outcome == WakeOutcome::Queued {
-        local.queued.set(Queued::Local);
-        core.queue.borrow_mut().push_back(Entry(pointer));
+        // SAFETY: runtime thread; not queued, and not ended, so the registry's reference is there, or an heir's.
+        unsafe { core.queue.push(Entry(pointer), Queued::Local) };
     }
 }
 

@@ -117,7 +117,7 @@ impl Drop for Sleep {
     }
 }
 
-pub(super) fn ns(duration: Duration) -> u64 {
+pub(crate) fn ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
