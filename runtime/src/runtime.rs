@@ -56,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) tasks: RefCell<Registry>,
     pub(crate) driver: Driver,
     pub(crate) timers: TimerQueue,
+    /// References to `shared` that ended tasks have left.
+    spare_shared: RefCell<Vec<Arc<Shared>>>,
     last_task: Cell<u64>,
     closing: Cell<bool>,
     /// How many operations may still complete in the poll under way.
@@ -67,10 +69,28 @@ pub(crate) struct Core {
     spin_ns: u64,
 }
 
+/// How many spare references are kept.
+const SPARE_SHARED: usize = 1024;
+
 impl Core {
     pub(crate) fn next_task_id(&self) -> TaskId {
         self.last_task.set(self.last_task.get() + 1);
         TaskId(self.last_task.get())
+    }
+
+    /// A reference to the shared part, for a new task.
+    #[inline]
+    pub(crate) fn take_shared(&self) -> Arc<Shared> {
+        self.spare_shared.borrow_mut().pop().unwrap_or_else(|| self.shared.clone())
+    }
+
+    /// Keeps a reference to the shared part, which is this runtime's, for the next task.
+    #[inline]
+    pub(crate) fn keep_shared(&self, shared: Arc<Shared>) {
+        let mut spare = self.spare_shared.borrow_mut();
+        if spare.len() < SPARE_SHARED {
+            spare.push(shared);
+        }
     }
 
     /// Whether the runtime is being dropped.
@@ -194,6 +214,7 @@ impl Runtime {
             tasks: RefCell::default(),
             driver,
             timers,
+            spare_shared: RefCell::default(),
             last_task: Cell::new(0),
             closing: Cell::new(false),
             budget: Cell::new(0),

@@ -5,6 +5,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod join;
+mod memory;
 pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod state;
@@ -118,7 +119,7 @@ where
 {
     let id = core.next_task_id();
     let probe = core.recorder.task_spawned(id, location, name);
-    let task = TaskRef::new(2, future, id, probe, core.shared.clone());
+    let task = TaskRef::new(2, future, id, probe, core.take_shared());
     // SAFETY: the second of two.
     let handle = JoinHandle::new(unsafe { task.another() });
     let entry = task.entry();

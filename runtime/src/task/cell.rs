@@ -40,10 +40,12 @@ use crate::runtime::Core;
 use crate::scheduler::Shared;
 use crate::scheduler::inbox::Linked;
 use crate::task::join::JoinError;
+use crate::task::memory;
 use crate::task::state::State;
 use crate::task::waker;
 use nexus_protocol::event::{PollResult, WaitFor, WaitOutcome};
 use nexus_protocol::{Stamp, TaskId};
+use std::alloc::Layout;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,14 +55,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 /// The part of a task that does not depend on its future.
+///
+/// What every wake and poll needs comes first, on as few cache lines as possible.
+#[repr(C)]
 pub(crate) struct Header {
     pub(super) state: State,
     vtable: &'static Vtable,
     pub(super) shared: Arc<Shared>,
-    pub(super) remote: RemoteWake,
-    link: AtomicPtr<Header>,
     /// Runtime thread only.
     pub(super) local: Local,
+    link: AtomicPtr<Header>,
+    pub(super) remote: RemoteWake,
 }
 
 impl Header {
@@ -82,7 +87,7 @@ impl Entries {
     /// Gives each entry a reference, `registered` first; that one is given back if there are none.
     pub(super) fn inherit(self, registered: TaskRef) {
         match self.0 {
-            0 => return drop(registered),
+            0 => return registered.give_back_beside_the_handle(),
             1 => {}
             _ => std::mem::forget(registered.clone()),
         }
@@ -121,21 +126,24 @@ impl RemoteWake {
 }
 
 /// The part of a header that only the runtime thread touches.
+#[repr(C)]
 pub(super) struct Local {
-    pub(super) id: TaskId,
-    /// Whether, and how, it has come into the run queue.
-    pub(super) queued: Cell<Queued>,
     /// The task behind it in the run queue.
     pub(super) next: Cell<Option<Entry>>,
-    /// Its place in the registry.
-    pub(super) key: Cell<usize>,
+    /// Whether, and how, it has come into the run queue.
+    pub(super) queued: Cell<Queued>,
     /// Its handle has asked for its end.
     pub(super) aborted: Cell<bool>,
     /// Its handle is gone: nobody will take the result.
     pub(super) detached: Cell<bool>,
+    /// Its handle has taken the result, or dropped it.
+    pub(super) taken: Cell<bool>,
+    pub(super) probe: TaskProbe,
+    pub(super) id: TaskId,
+    /// Its place in the registry.
+    pub(super) key: Cell<usize>,
     /// Who waits for its end.
     pub(super) joiner: RefCell<Option<Joiner>>,
-    pub(super) probe: TaskProbe,
 }
 
 /// How a task has come into the run queue.
@@ -236,12 +244,15 @@ impl TaskRef {
                 key: Cell::new(usize::MAX),
                 aborted: Cell::new(false),
                 detached: Cell::new(false),
+                taken: Cell::new(false),
                 joiner: RefCell::new(None),
                 probe,
             },
         };
-        let cell = Box::new(TaskCell { header, stage: UnsafeCell::new(Stage::Running(future)) });
-        Self(NonNull::from(Box::leak(cell)).cast())
+        let cell = memory::allocate(Layout::new::<TaskCell<F>>()).cast::<TaskCell<F>>();
+        // SAFETY: just allocated for exactly this.
+        unsafe { cell.write(TaskCell { header, stage: UnsafeCell::new(Stage::Running(future)) }) };
+        Self(cell.cast())
     }
 
     /// One of the further references that the task was made with.
@@ -290,6 +301,7 @@ impl TaskRef {
         if !self.header().state.is_complete() {
             return None;
         }
+        self.header().local.taken.set(true);
         let mut result = None::<Result<T, JoinError>>;
         // SAFETY: `take` writes an `Option<Result<T, JoinError>>`, by the caller's word on `T`; the task has ended, so
         // nobody else touches its stage.
@@ -299,9 +311,25 @@ impl TaskRef {
 
     /// Drops the result of a task that has ended, if it is still there. Runtime thread only.
     pub(super) fn discard_result(&self) {
+        if self.header().local.taken.replace(true) {
+            return;
+        }
         // SAFETY: the task has ended, so that nobody polls it; the handle that could take the result is the caller, or
         // is gone.
         unsafe { (self.header().vtable.discard)(self.0) };
+    }
+}
+
+impl TaskRef {
+    /// Drops the reference of a task that has ended, on the runtime thread. Makes do without a read-modify-write if its
+    /// handle has the only other one, which is the rule.
+    #[inline]
+    fn give_back_beside_the_handle(self) {
+        let this = ManuallyDrop::new(self);
+        let handle = u64::from(!this.header().local.detached.get());
+        if handle == 0 || !this.header().state.release_beside(handle) {
+            drop(ManuallyDrop::into_inner(this));
+        }
     }
 }
 
@@ -403,6 +431,16 @@ unsafe fn stage<'a, F: Future>(header: NonNull<Header>) -> &'a mut Stage<F> {
     unsafe { &mut *header.cast::<TaskCell<F>>().as_ref().stage.get() }
 }
 
+/// Replaces a future that is over by its result.
+#[inline(always)]
+fn finish<F: Future>(stage: &mut Stage<F>, result: Result<F::Output, JoinError>) {
+    if std::mem::needs_drop::<F>() {
+        replace(stage, Stage::Finished(result));
+    } else {
+        *stage = Stage::Finished(result);
+    }
+}
+
 /// Replaces the stage. A panic in the drop of what was there stops here: the hook has reported it, and the loop goes on.
 fn replace<F: Future>(stage: &mut Stage<F>, next: Stage<F>) {
     let _ = catch_unwind(AssertUnwindSafe(|| *stage = Stage::Consumed));
@@ -422,11 +460,11 @@ unsafe fn poll<F: Future>(header: NonNull<Header>) -> PollResult {
     match polled {
         Ok(Poll::Pending) => PollResult::Pending,
         Ok(Poll::Ready(output)) => {
-            replace(stage, Stage::Finished(Ok(output)));
+            finish(stage, Ok(output));
             PollResult::Ready
         }
         Err(panic) => {
-            replace(stage, Stage::Finished(Err(JoinError::panicked(panic))));
+            finish(stage, Err(JoinError::panicked(panic)));
             PollResult::Panicked
         }
     }
@@ -452,7 +490,12 @@ unsafe fn discard<F: Future>(header: NonNull<Header>) {
 }
 
 unsafe fn free<F: Future>(header: NonNull<Header>) {
-    // SAFETY: made from a box of this type in `TaskRef::new`, and this was the last reference. The stage holds nothing
-    // that is bound to the runtime thread any more, see the top of this file.
-    drop(unsafe { Box::from_raw(header.cast::<TaskCell<F>>().as_ptr()) });
+    // SAFETY: made as this type in `TaskRef::new`, and this was the last reference. The stage holds nothing that is bound
+    // to the runtime thread any more, see the top of this file.
+    let cell = unsafe { header.cast::<TaskCell<F>>().read() };
+    // SAFETY: allocated with this layout in `TaskRef::new`; its content was just taken out.
+    unsafe { memory::free(header.cast(), Layout::new::<TaskCell<F>>()) };
+    let TaskCell { header: Header { shared, .. }, stage } = cell;
+    drop(stage);
+    context::give_back_shared(shared);
 }

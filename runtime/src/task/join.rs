@@ -52,7 +52,11 @@ impl<T> JoinHandle<T> {
 
     /// Ends the wait of whoever has polled this handle, if there is one.
     fn end_wait(&self, outcome: WaitOutcome) {
-        if let Some(joiner) = self.task.header().local.joiner.borrow_mut().take() {
+        let joiner = &self.task.header().local.joiner;
+        if joiner.borrow().is_none() {
+            return;
+        }
+        if let Some(joiner) = joiner.take() {
             joiner.end_wait(self.task.header(), outcome);
         }
     }
@@ -78,14 +82,17 @@ impl<T> Future for JoinHandle<T> {
             record(OperationResult::Done(0));
             return Poll::Ready(result.expect("a JoinHandle is not polled after it was ready"));
         }
-        record(OperationResult::NotReady);
         let mut joiner = local.joiner.borrow_mut();
         match &mut *joiner {
-            Some(joiner) if joiner.waker.will_wake(cx.waker()) => {}
-            Some(joiner) => joiner.waker.clone_from(cx.waker()),
+            Some(joiner) => {
+                record(OperationResult::NotReady);
+                joiner.waker.clone_from(cx.waker());
+            }
             None => {
                 let wait = context::with_shared(&header.shared, |core| {
-                    core.recorder.wait_begin(WaitFor::Task(local.id))
+                    let (subject, target) = (Subject::Task(local.id), WaitFor::Task(local.id));
+                    core.recorder.operation(Operation::Join, subject, OperationResult::NotReady);
+                    core.recorder.wait_begin(target)
                 });
                 *joiner = Some(Joiner { waker: cx.waker().clone(), wait });
             }

@@ -92,6 +92,21 @@ impl State {
         assert!(before < u64::MAX / 2, "too many wakers of one task");
     }
 
+    /// Gives a reference of a task that has ended back, by plain loads and stores, if there are only `others` more and
+    /// those are the runtime thread's own, so that no other thread can change the word meanwhile. `false` if there are
+    /// more, and nothing has changed.
+    #[inline]
+    #[must_use]
+    pub(crate) fn release_beside(&self, others: u64) -> bool {
+        debug_assert!(others > 0, "the last one has to be released");
+        // Acquire, and release, for the sake of whoever frees: this is a link of the chain of releases.
+        let alone = self.0.load(Ordering::Acquire) == (others + 1) * REFERENCE | COMPLETE;
+        if alone {
+            self.0.store(others * REFERENCE | COMPLETE, Ordering::Release);
+        }
+        alone
+    }
+
     /// Gives a reference back. Whether it was the last one: then the caller frees the allocation.
     #[inline]
     #[must_use]
