@@ -30,6 +30,7 @@ compile_error!("nexus_runtime supports 64-bit Linux only");
 mod builder;
 mod context;
 mod endpoint;
+mod handle;
 pub mod io;
 pub mod net;
 mod primitives;
@@ -40,6 +41,7 @@ pub mod task;
 pub mod time;
 
 pub use builder::Builder;
+pub use handle::Handle;
 pub use nexus_protocol::RuntimeId;
 pub use runtime::Runtime;
 pub use task::{JoinError, JoinHandle, spawn};

@@ -6,12 +6,13 @@
 use crate::builder::Builder;
 use crate::context;
 use crate::endpoint;
+use crate::handle::Handle;
 use crate::io::driver::{Driver, Timeout};
 use crate::record::Recorder;
 use crate::scheduler::Shared;
 use crate::task::queue::RunQueue;
 use crate::task::registry::Registry;
-use crate::task::{self, Entry, Root};
+use crate::task::{self, Entry, JoinHandle, Root};
 use crate::time::ns;
 use crate::time::queue::{TimerQueue, now_ns};
 use nexus_protocol::{RuntimeId, TaskId};
@@ -93,6 +94,11 @@ impl Core {
         }
     }
 
+    /// How many tasks have not ended, the root future not counted.
+    pub(crate) fn live_tasks(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
     /// Whether the runtime is being dropped.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.get()
@@ -164,26 +170,26 @@ impl Core {
 
     /// Asks the kernel, and fires wakers and timers. To sleep, the parker must have agreed.
     fn turn(&self, timeout: Timeout) {
+        if let Err(error) = self.try_turn(timeout) {
+            // Without the kernel there is no way to learn of anything. Tasks that are ready still run; trying again at
+            // full speed would only burn a core.
+            tracing::error!(target: "nexus::runtime", %error, "cannot ask the kernel for events");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The same. How many wakers were fired, those of timers included.
+    fn try_turn(&self, timeout: Timeout) -> io::Result<usize> {
         self.recorder.queued(self.queue.len());
         self.timers.prepare();
         let stop = || !self.shared.inbox.is_empty();
         let polled = self.driver.poll(&self.recorder, timeout, &stop);
-        if timeout == Timeout::Park {
+        if matches!(timeout, Timeout::Park | Timeout::ParkFor(_)) {
             self.shared.parker.unparked();
         }
-        match polled {
-            Ok(turn) => {
-                if turn.timers_due {
-                    self.timers.fire(self);
-                }
-            }
-            Err(error) => {
-                // Without the kernel there is no way to learn of anything. Tasks that are ready still run; trying again
-                // at full speed would only burn a core.
-                tracing::error!(target: "nexus::runtime", %error, "cannot ask the kernel for events");
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        }
+        let turn = polled?;
+        let timers = if turn.timers_due { self.timers.fire(self) } else { 0 };
+        Ok(turn.fired + timers)
     }
 }
 
@@ -231,6 +237,52 @@ impl Runtime {
     #[must_use]
     pub fn id(&self) -> RuntimeId {
         self.core.id
+    }
+
+    /// A handle, to spawn tasks from outside of `block_on`.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::of(self.core.id)
+    }
+
+    /// Spawns a task that is polled from the next call of [`Runtime::block_on`] on. See [`spawn`](crate::spawn).
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        task::spawn_on(&self.core, future, Location::caller(), None)
+    }
+
+    /// One turn of the I/O driver without polling any task: asks the kernel for events, records them, and fires the wakers
+    /// of those who wait for them and of timers that are due. Returns how many were fired.
+    ///
+    /// With `None` it blocks until something happens, a wake from another thread included; with a duration, at most for
+    /// as long, rounded up to milliseconds; with a duration of zero it only looks. Tasks that were woken run in the next
+    /// [`Runtime::block_on`]. This is for programs that have a loop of their own; `block_on` does all of it by itself.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says; interruptions by signals are not errors.
+    ///
+    /// # Panics
+    ///
+    /// Inside of `block_on`.
+    pub fn poll_io(&self, timeout: Option<Duration>) -> io::Result<usize> {
+        assert!(!context::is_entered(), "Runtime::poll_io called inside Runtime::block_on");
+        let _enter = context::enter(&self.core);
+        let core = &*self.core;
+        core.recorder.enter();
+        let _leave = Leave(&core.recorder);
+        let look = timeout == Some(Duration::ZERO);
+        let timeout = match timeout {
+            _ if look || !core.shared.parker.try_park() => Timeout::Look,
+            None => Timeout::Park,
+            Some(limit) => Timeout::ParkFor(limit),
+        };
+        let fired = core.try_turn(timeout);
+        core.take_inbox();
+        fired
     }
 
     /// Runs a future to its end on this thread, and with it all tasks that are spawned meanwhile. Tasks that have not

@@ -5,6 +5,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod join;
+mod join_set;
 mod memory;
 pub(crate) mod queue;
 pub(crate) mod registry;
@@ -13,6 +14,7 @@ pub(crate) mod waker;
 
 pub(crate) use cell::{Entry, Header};
 pub use join::{JoinError, JoinHandle};
+pub use join_set::JoinSet;
 pub use nexus_protocol::TaskId;
 
 use crate::context;
@@ -213,7 +215,9 @@ fn finish(core: &Core, header: &Header, outcome: TaskOutcome) {
     let joiner = local.joiner.borrow_mut().take();
     if let Some(joiner) = joiner {
         joiner.end_wait(header, WaitOutcome::Done);
-        core.recorder.with_cause(Cause::Join { task: local.id }, || wake_contained(joiner.waker));
+        if let Some(waker) = joiner.finished() {
+            core.recorder.with_cause(Cause::Join { task: local.id }, || wake_contained(waker));
+        }
     }
     entries.inherit(task);
 }

@@ -48,6 +48,8 @@ pub(crate) enum Timeout {
     Look,
     /// Until something happens.
     Park,
+    /// Until something happens, or this long, rounded up to milliseconds.
+    ParkFor(Duration),
     /// Not at all, again and again, until something happens or the clock says so.
     Spin {
         /// In nanoseconds of `CLOCK_MONOTONIC`.
@@ -57,6 +59,8 @@ pub(crate) enum Timeout {
 
 /// What a turn has brought besides wakes.
 pub(crate) struct Turn {
+    /// How many wakers were fired.
+    pub(crate) fired: usize,
     /// The earliest timer has reached its deadline.
     pub(crate) timers_due: bool,
 }
@@ -97,31 +101,29 @@ impl Driver {
         let mut events = self.events.borrow_mut();
         recorder.turn_begin(match timeout {
             Timeout::Look => TurnMode::Look,
-            Timeout::Park => TurnMode::Park,
+            Timeout::Park | Timeout::ParkFor(_) => TurnMode::Park,
             Timeout::Spin { .. } => TurnMode::Spin,
         });
         let polled = match timeout {
             Timeout::Look => self.ask(&mut events, Some(Duration::ZERO)),
             Timeout::Park => self.ask(&mut events, None),
+            Timeout::ParkFor(limit) => self.ask(&mut events, Some(limit)),
             Timeout::Spin { until_ns } => self.spin(&mut events, until_ns, stop),
         };
         let own = |event: &Event| event.token() == WAKER || event.token() == TIMER;
         let foreign = events.iter().filter(|event| !own(event)).count();
         recorder.turn_end(u32::try_from(foreign).unwrap_or(u32::MAX));
         polled?;
-        let mut timers_due = false;
+        let (mut timers_due, mut fired) = (false, 0);
         for event in events.iter() {
             if own(event) {
                 timers_due |= event.token() == TIMER;
             } else {
-                self.deliver(
-                    recorder,
-                    TokenId::unpack(event.token().0 as u64),
-                    readiness_of(event),
-                );
+                let token = TokenId::unpack(event.token().0 as u64);
+                fired += self.deliver(recorder, token, readiness_of(event));
             }
         }
-        Ok(Turn { timers_due })
+        Ok(Turn { fired, timers_due })
     }
 
     /// Asks the kernel once.
@@ -155,12 +157,12 @@ impl Driver {
         }
     }
 
-    /// Records what the kernel says of a token and wakes who waited for it.
-    fn deliver(&self, recorder: &Recorder, token: TokenId, reported: Readiness) {
+    /// Records what the kernel says of a token and wakes who waited for it. How many there were.
+    fn deliver(&self, recorder: &Recorder, token: TokenId, reported: Readiness) -> usize {
         let mut slots = self.slots.borrow_mut();
         let Ok(slot) = slots.get_mut(token) else {
             recorder.stale_event(token, slots.generation(token.slot), reported);
-            return;
+            return 0;
         };
         let before = slot.readiness;
         slot.readiness |= reported;
@@ -176,11 +178,13 @@ impl Driver {
         let event = recorder.transition(token, before, after, TransitionReason::Event, wakers);
         // A waker may be foreign code that comes back here, so nothing is borrowed while it runs.
         let mut waiters = std::mem::take(&mut *fired);
+        let count = waiters.len();
         drop(fired);
         for (direction, waiter) in waiters.drain(..) {
             fire(recorder, token, direction, waiter, event);
         }
         *self.fired.borrow_mut() = waiters;
+        count
     }
 
     /// A new key for a wait.

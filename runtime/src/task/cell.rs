@@ -29,7 +29,8 @@
 //! **Freeing** may happen on any thread, wherever the last waker is dropped. By then the stage holds nothing that is
 //! bound to the runtime thread: the last reference can only go after the registry's, which goes after the future was
 //! dropped, and after the handle's, which drops the result; without a handle, the ending task drops its result itself.
-//! What else is freed with the cell (`shared`, a left-over waker in `local`, plain numbers) may be dropped anywhere.
+//! What else is freed with the cell (`shared`, plain numbers) may be dropped anywhere: the joiner in `local`, which may be
+//! bound to the thread, is taken out at the task's end, and none comes later.
 //!
 //! A handle that is leaked with `mem::forget` leaks its reference with it, so that the cell is never freed.
 
@@ -40,6 +41,7 @@ use crate::runtime::Core;
 use crate::scheduler::Shared;
 use crate::scheduler::inbox::Linked;
 use crate::task::join::JoinError;
+use crate::task::join_set::Membership;
 use crate::task::memory;
 use crate::task::state::State;
 use crate::task::waker;
@@ -157,17 +159,30 @@ pub(super) enum Queued {
     Remote,
 }
 
-/// The one who waits for a task's end: its handle, in the poll of another task.
-pub(super) struct Joiner {
-    pub(super) waker: Waker,
-    /// None if the handle was polled from outside the task's runtime.
-    pub(super) wait: Option<WaitProbe>,
+/// The one who waits for a task's end.
+pub(super) enum Joiner {
+    /// Its handle, in the poll of another task.
+    Handle {
+        waker: Waker,
+        /// None if the handle was polled from outside the task's runtime.
+        wait: Option<WaitProbe>,
+    },
+    /// The set that it is in.
+    Set(Membership),
 }
 
 impl Joiner {
+    /// The task has ended: whom to wake.
+    pub(super) fn finished(self) -> Option<Waker> {
+        match self {
+            Self::Handle { waker, .. } => Some(waker),
+            Self::Set(membership) => membership.finished(),
+        }
+    }
+
     /// Records the end of the wait for the task with this header.
     pub(super) fn end_wait(&self, header: &Header, outcome: WaitOutcome) {
-        if let Some(wait) = self.wait {
+        if let Self::Handle { wait: Some(wait), .. } = *self {
             context::with_shared(&header.shared, |core| {
                 core.recorder.wait_end(wait, WaitFor::Task(header.local.id), outcome);
             });

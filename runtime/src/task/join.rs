@@ -1,6 +1,7 @@
 //! The handle of a spawned task, and what can become of a task but its output.
 
 use super::cell::{Joiner, TaskRef};
+use super::join_set::Membership;
 use crate::context;
 use nexus_protocol::TaskId;
 use nexus_protocol::event::{Cause, Operation, OperationResult, Subject, WaitFor, WaitOutcome};
@@ -8,7 +9,7 @@ use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// Waits for a spawned task and hands out its output.
 ///
@@ -50,6 +51,33 @@ impl<T> JoinHandle<T> {
         }
     }
 
+    /// Puts the task into a set. A waker of the set to be fired, if the task has ended already.
+    pub(super) fn join_set(&self, membership: Membership) -> Option<Waker> {
+        if self.is_finished() {
+            return membership.finished();
+        }
+        self.end_wait(WaitOutcome::Dropped);
+        *self.task.header().local.joiner.borrow_mut() = Some(Joiner::Set(membership));
+        None
+    }
+
+    /// The result of a task that has ended.
+    pub(super) fn into_result(self) -> Result<T, JoinError> {
+        self.take()
+    }
+
+    /// Takes the result of a task that has ended.
+    fn take(&self) -> Result<T, JoinError> {
+        let header = self.task.header();
+        // SAFETY: `T` is the output of the task's future since `spawn`, and a handle can't leave its thread.
+        let result = unsafe { self.task.take_result::<T>() };
+        context::with_shared(&header.shared, |core| {
+            let subject = Subject::Task(header.local.id);
+            core.recorder.operation(Operation::Join, subject, OperationResult::Done(0));
+        });
+        result.expect("a JoinHandle is not polled after it was ready")
+    }
+
     /// Ends the wait of whoever has polled this handle, if there is one.
     fn end_wait(&self, outcome: WaitOutcome) {
         let joiner = &self.task.header().local.joiner;
@@ -77,24 +105,22 @@ impl<T> Future for JoinHandle<T> {
             });
         };
         if self.is_finished() {
-            // SAFETY: `T` is the output of the task's future since `spawn`, and a handle can't leave its thread.
-            let result = unsafe { self.task.take_result::<T>() };
-            record(OperationResult::Done(0));
-            return Poll::Ready(result.expect("a JoinHandle is not polled after it was ready"));
+            return Poll::Ready(self.take());
         }
         let mut joiner = local.joiner.borrow_mut();
         match &mut *joiner {
-            Some(joiner) => {
+            Some(Joiner::Handle { waker, .. }) => {
                 record(OperationResult::NotReady);
-                joiner.waker.clone_from(cx.waker());
+                waker.clone_from(cx.waker());
             }
+            Some(Joiner::Set(_)) => unreachable!("a handle in a set is not polled"),
             None => {
                 let wait = context::with_shared(&header.shared, |core| {
                     let (subject, target) = (Subject::Task(local.id), WaitFor::Task(local.id));
                     core.recorder.operation(Operation::Join, subject, OperationResult::NotReady);
                     core.recorder.wait_begin(target)
                 });
-                *joiner = Some(Joiner { waker: cx.waker().clone(), wait });
+                *joiner = Some(Joiner::Handle { waker: cx.waker().clone(), wait });
             }
         }
         Poll::Pending

@@ -116,17 +116,17 @@ impl TimerQueue {
         }
     }
 
-    /// The descriptor has reported: fires all timers that are due.
-    pub(crate) fn fire(&self, core: &Core) {
+    /// The descriptor has reported: fires all timers that are due. How many there were.
+    pub(crate) fn fire(&self, core: &Core) -> usize {
         self.set_to.set(0);
         let now = now_ns();
-        loop {
+        for fired in 0.. {
             // One at a time: a waker may be foreign code that arms and drops timers.
             let due = {
                 let mut timers = self.timers.borrow_mut();
                 match timers.first_entry() {
                     Some(first) if first.key().0 <= now => first.remove_entry(),
-                    _ => return,
+                    _ => return fired,
                 }
             };
             let ((deadline_ns, timer), sleeper) = due;
@@ -135,5 +135,6 @@ impl TimerQueue {
             core.recorder
                 .with_cause(Cause::Timer { timer, fired }, || wake_contained(sleeper.waker));
         }
+        unreachable!("there are not so many timers")
     }
 }
