@@ -84,7 +84,7 @@ pub(crate) struct TotalsCopy {
 pub(crate) struct Board {
     totals: [AtomicU64; total_word::COUNT],
     now: Now,
-    /// See [`Board::putting_off`].
+    /// The first record that the board does not take into account yet, if not all that are committed are.
     put_off: AtomicU64,
     /// Wakes of finished tasks by other threads, added to by these.
     remote_dead: AtomicU64,
@@ -112,16 +112,6 @@ impl Board {
             remote_dead: AtomicU64::new(0),
             tokens: Table::new(rows),
             tasks: Table::new(rows),
-        }
-    }
-
-    /// The first record that the board does not take into account yet, if not all that are committed are. For the runtime
-    /// thread.
-    #[inline]
-    pub(crate) fn putting_off(&self) -> Option<Seq> {
-        match self.put_off.load(Ordering::Relaxed) {
-            NOTHING => None,
-            seq => Some(seq),
         }
     }
 

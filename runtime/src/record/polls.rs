@@ -4,7 +4,7 @@
 //!
 //! Most polls do little: they begin, perhaps wake their own task, and end. For these, what the records of the beginning
 //! and of the task's own wake change on the board is put off until the end, and made together with what the end changes:
-//! one change of the task's row instead of three. While something is put off, [`Board::putting_off`] says since which
+//! one change of the task's row instead of three. While something is put off, [`Board::put_off`] tells readers since which
 //! record, and a copy of the board stands at that record, so that whoever takes the later records into account, from the
 //! ring, comes to the same sums. Any other record settles what is put off before it changes anything itself, so that the
 //! rows and totals that it finds are up to date.
@@ -85,7 +85,7 @@ impl Writer {
     #[inline(always)]
     fn wake(&self, probe: &TaskProbe, outcome: WakeOutcome) {
         let own = outcome == WakeOutcome::Queued && self.poll.task.get() == probe.task.0;
-        if own && self.board().putting_off().is_some() && self.poll.own_wake.get() == 0 {
+        if own && self.is_putting_off() && self.poll.own_wake.get() == 0 {
             match self.announced_cause() {
                 None => return self.own_wake(probe, Cause::SelfWake),
                 Some(Cause::Yield) => return self.own_wake(probe, Cause::Yield),
@@ -182,7 +182,7 @@ impl Writer {
         let seq = self.record_putting_off(
             |_| Event::PollStart { task, number, wake },
             |seq| {
-                self.board().put_off(seq);
+                self.put_off(seq);
                 self.board().set_activity(Activity::Polling(task), now);
             },
         );
@@ -192,8 +192,8 @@ impl Writer {
         poll.seq.set(seq);
         poll.started.set(now);
         poll.waited.set(waited);
-        poll.first.set(number == 1);
-        poll.answered.set(probe.pending.replace(Answered::NONE));
+        let answered = probe.pending.replace(Answered::NONE);
+        poll.evidence.set(Evidence::new(answered, number == 1, probe.idle_self_wake.get()));
         poll.token.set(probe.token.replace(0));
         poll.operations.set(0);
         poll.progress.set(0);
@@ -204,21 +204,15 @@ impl Writer {
     fn poll_end(&self, probe: &TaskProbe, result: PollResult) {
         let now = self.read_clock();
         let poll = &self.poll;
-        let evidence = Evidence {
-            result,
-            first: poll.first.get(),
-            progress: poll.progress.get() != 0,
-            answered: poll.answered.get(),
-            after_idle_self_wake: probe.idle_self_wake.get(),
-        };
-        let (verdict, idle_self_wake) = evidence.judge();
-        probe.idle_self_wake.set(idle_self_wake);
         let (task, started) = (probe.task, poll.started.get());
         let (operations, progress) = (poll.operations.get(), poll.progress.get());
+        let judgement = poll.evidence.get().judge(result, progress != 0);
+        let verdict = judgement.verdict;
+        probe.idle_self_wake.set(judgement.idle_self_wake);
         self.record_putting_off(
             |_| Event::PollEnd { task, started, result, verdict, operations, progress },
             |seq| {
-                let was_put_off = self.board().putting_off().is_some();
+                let was_put_off = self.is_putting_off();
                 if was_put_off {
                     self.settle_totals();
                 }
@@ -263,7 +257,7 @@ impl Writer {
     #[inline(always)]
     fn settle_totals(&self) {
         let board = self.board();
-        board.put_off_nothing();
+        self.put_off_nothing();
         board.add(total_word::POLLS, 1);
         board.add(total_word::WAKES, u64::from(self.poll.own_wake.get() != 0));
     }

@@ -58,58 +58,74 @@ impl Answered {
     }
 }
 
-/// What is known of a poll at its end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Evidence {
-    /// What the future returned.
-    pub(super) result: PollResult,
-    /// Whether it was the task's first poll.
-    pub(super) first: bool,
-    /// Whether an operation completed in it.
-    pub(super) progress: bool,
-    /// The wakes it answers.
-    pub(super) answered: Answered,
-    /// Whether the task's poll before this one answered nothing but self-wakes and made no progress.
-    pub(super) after_idle_self_wake: bool,
+/// What is known of a poll, packed as an index of [`JUDGEMENTS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Evidence(u8);
+
+/// A verdict, and whether the poll answered nothing but self-wakes and made no progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Judgement {
+    /// The verdict.
+    pub(super) verdict: Verdict,
+    /// Goes into the evidence on the task's next poll.
+    pub(super) idle_self_wake: bool,
 }
 
 impl Evidence {
-    /// The verdict, and whether this poll answered nothing but self-wakes and made no progress: the next one's
-    /// `after_idle_self_wake`.
-    #[inline(always)]
-    pub(super) fn judge(&self) -> (Verdict, bool) {
-        let idle = self.answered == Answered::SELF && !self.progress && !self.first;
-        if self.result != PollResult::Pending || self.first || self.progress {
-            return (Verdict::Progress, idle);
-        }
-        let after_idle = usize::from(self.after_idle_self_wake) << Answered::BITS;
-        (FRUITLESS[usize::from(self.answered.0) | after_idle], idle)
+    const AFTER_IDLE_SELF_WAKE: u8 = 1 << Answered::BITS;
+    const FIRST: u8 = 2 << Answered::BITS;
+    const PROGRESS: u8 = 4 << Answered::BITS;
+    const COUNT: usize = 8 << Answered::BITS;
+
+    /// No evidence.
+    pub(super) const NONE: Self = Self(0);
+
+    /// What is known when the poll begins: the wakes it answers, whether it is the task's first, and whether the poll
+    /// before was an idle self-wake.
+    #[inline]
+    pub(super) fn new(answered: Answered, first: bool, after_idle_self_wake: bool) -> Self {
+        let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+        let before = flag(after_idle_self_wake, Self::AFTER_IDLE_SELF_WAKE);
+        Self(answered.0 | flag(first, Self::FIRST) | before)
+    }
+
+    /// The judgement on a poll that has returned, with or without an operation that completed in it.
+    #[inline]
+    pub(super) fn judge(self, result: PollResult, progress: bool) -> Judgement {
+        let progress = progress || result != PollResult::Pending;
+        let index = self.0 | if progress { Self::PROGRESS } else { 0 };
+        JUDGEMENTS[usize::from(index) % Self::COUNT]
     }
 }
 
-/// The verdict on a poll without progress, by the wakes it answers and, in the bit above, whether it comes after an idle
-/// self-wake.
-const FRUITLESS: [Verdict; 2 << Answered::BITS] = {
-    let mut table = [Verdict::Spurious; 2 << Answered::BITS];
+/// The judgement on each sort of poll.
+static JUDGEMENTS: [Judgement; Evidence::COUNT] = {
+    let nothing = Judgement { verdict: Verdict::Spurious, idle_self_wake: false };
+    let mut table = [nothing; Evidence::COUNT];
     let mut index = 0;
     while index < table.len() {
-        table[index] =
-            fruitless(Answered(index as u8 & Answered::ALL), index >> Answered::BITS != 0);
+        table[index] = judge(index as u8);
         index += 1;
     }
     table
 };
 
-const fn fruitless(answered: Answered, after_idle_self_wake: bool) -> Verdict {
-    if answered.0 == Answered::NONE.0 || answered.has(Answered::FOREIGN) {
+const fn judge(evidence: u8) -> Judgement {
+    let answered = Answered(evidence & Answered::ALL);
+    let only_self = answered.0 == Answered::SELF.0;
+    let verdict = if evidence & (Evidence::FIRST | Evidence::PROGRESS) != 0 {
+        Verdict::Progress
+    } else if answered.0 == Answered::NONE.0 || answered.has(Answered::FOREIGN) {
         Verdict::Unattributed
     } else if answered.has(Answered::YIELD)
-        || answered.0 == Answered::SELF.0 && !after_idle_self_wake
+        || only_self && evidence & Evidence::AFTER_IDLE_SELF_WAKE == 0
     {
         Verdict::Excused
     } else {
         Verdict::Spurious
-    }
+    };
+    let fruitless = evidence & (Evidence::FIRST | Evidence::PROGRESS) == 0;
+    Judgement { verdict, idle_self_wake: only_self && fruitless }
 }
 
 #[cfg(test)]
@@ -117,19 +133,9 @@ mod tests {
     use super::*;
     use nexus_protocol::{Direction, Stamp, TaskId, TimerId, TokenId};
 
-    /// A pending poll, not the first, without progress.
-    fn fruitless(answered: Answered) -> Evidence {
-        Evidence {
-            result: PollResult::Pending,
-            first: false,
-            progress: false,
-            answered,
-            after_idle_self_wake: false,
-        }
-    }
-
-    fn verdict(evidence: Evidence) -> Verdict {
-        evidence.judge().0
+    /// The judgement on a poll that is not the task's first and makes no progress.
+    fn fruitless(answered: Answered) -> Judgement {
+        Evidence::new(answered, false, false).judge(PollResult::Pending, false)
     }
 
     const EVERY_SORT: [Answered; 5] =
@@ -138,47 +144,54 @@ mod tests {
     #[test]
     fn the_end_of_a_task_its_first_poll_and_a_completed_operation_are_progress() {
         for answered in EVERY_SORT {
-            let poll = fruitless(answered);
-            for result in [PollResult::Ready, PollResult::Panicked] {
-                assert_eq!(verdict(Evidence { result, ..poll }), Verdict::Progress);
+            let later = Evidence::new(answered, false, false);
+            let first = Evidence::new(answered, true, false);
+            let judgements = [
+                later.judge(PollResult::Ready, false),
+                later.judge(PollResult::Panicked, false),
+                later.judge(PollResult::Pending, true),
+                first.judge(PollResult::Pending, false),
+            ];
+            for judgement in judgements {
+                assert_eq!(judgement.verdict, Verdict::Progress);
+                assert!(!judgement.idle_self_wake);
             }
-            assert_eq!(verdict(Evidence { first: true, ..poll }), Verdict::Progress);
-            assert_eq!(verdict(Evidence { progress: true, ..poll }), Verdict::Progress);
         }
     }
 
     #[test]
     fn a_foreign_wake_among_others_makes_a_poll_unattributed() {
         for answered in EVERY_SORT {
-            let poll = fruitless(answered.with(Answered::FOREIGN));
-            assert_eq!(verdict(poll), Verdict::Unattributed);
+            let judgement = fruitless(answered.with(Answered::FOREIGN));
+            assert_eq!(judgement.verdict, Verdict::Unattributed);
         }
-        assert_eq!(verdict(fruitless(Answered::NONE)), Verdict::Unattributed);
+        assert_eq!(fruitless(Answered::NONE).verdict, Verdict::Unattributed);
     }
 
     #[test]
     fn a_yield_excuses_whatever_else_of_ours_came() {
         for answered in [Answered::NONE, Answered::SELF, Answered::OURS] {
-            let poll = fruitless(answered.with(Answered::YIELD));
-            assert_eq!(verdict(poll), Verdict::Excused);
+            assert_eq!(fruitless(answered.with(Answered::YIELD)).verdict, Verdict::Excused);
         }
     }
 
     #[test]
     fn only_the_first_self_wake_in_a_row_is_excused() {
         let first = fruitless(Answered::SELF);
-        assert_eq!(first.judge(), (Verdict::Excused, true));
-        let second = Evidence { after_idle_self_wake: true, ..first };
-        assert_eq!(second.judge(), (Verdict::Spurious, true), "a third one is spurious too");
-        let fruitful = Evidence { progress: true, ..second };
-        assert_eq!(fruitful.judge(), (Verdict::Progress, false), "progress starts a new row");
-        let mixed = fruitless(Answered::SELF.with(Answered::OURS));
-        assert_eq!(mixed.judge(), (Verdict::Spurious, false));
+        assert_eq!(first, Judgement { verdict: Verdict::Excused, idle_self_wake: true });
+        let after = |answered| Evidence::new(answered, false, first.idle_self_wake);
+        let second = after(Answered::SELF).judge(PollResult::Pending, false);
+        assert_eq!(second.verdict, Verdict::Spurious);
+        assert!(second.idle_self_wake, "a third one is spurious too");
+        let fruitful = after(Answered::SELF).judge(PollResult::Pending, true);
+        assert!(!fruitful.idle_self_wake, "progress starts a new row");
+        let mixed = after(Answered::SELF.with(Answered::OURS)).judge(PollResult::Pending, false);
+        assert_eq!(mixed, Judgement { verdict: Verdict::Spurious, idle_self_wake: false });
     }
 
     #[test]
     fn a_fruitless_poll_for_a_wake_of_ours_is_spurious() {
-        assert_eq!(verdict(fruitless(Answered::OURS)), Verdict::Spurious);
+        assert_eq!(fruitless(Answered::OURS).verdict, Verdict::Spurious);
     }
 
     #[test]

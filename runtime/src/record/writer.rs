@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::registry::Recording;
 use super::ring::Ring;
 use super::strings::{Interner, Strings};
-use super::verdict::Answered;
+use super::verdict::Evidence;
 use nexus_protocol::event::{Cause, Record, TurnMode};
 use nexus_protocol::ids::{Seq, Stamp};
 use nexus_protocol::{Event, TaskId};
@@ -31,6 +31,8 @@ pub(super) struct Writer {
     fresh: Cell<Seq>,
     /// What wakes are attributed to, if that is known better than from the poll under way.
     cause: Cell<Option<Cause>>,
+    /// What [`Board::put_off`] has told the readers.
+    putting_off: Cell<bool>,
     pub(super) poll: PollUnderWay,
     pub(super) turn: TurnUnderWay,
     pub(super) strings: Interner,
@@ -47,8 +49,7 @@ pub(super) struct PollUnderWay {
     /// The record of the poll's start.
     pub(super) seq: Cell<Seq>,
     pub(super) started: Cell<Stamp>,
-    pub(super) first: Cell<bool>,
-    pub(super) answered: Cell<Answered>,
+    pub(super) evidence: Cell<Evidence>,
     /// The token whose wake queued it, packed; zero if none did.
     pub(super) token: Cell<u64>,
     pub(super) operations: Cell<u16>,
@@ -75,13 +76,13 @@ impl Writer {
             last: Cell::new(started),
             fresh: Cell::new(NO_SEQ),
             cause: Cell::new(None),
+            putting_off: Cell::new(false),
             poll: PollUnderWay {
                 task: Cell::new(0),
                 row: Cell::new(NO_ROW),
                 seq: Cell::new(NO_SEQ),
                 started: Cell::new(started),
-                first: Cell::new(false),
-                answered: Cell::new(Answered::NONE),
+                evidence: Cell::new(Evidence::NONE),
                 token: Cell::new(0),
                 operations: Cell::new(0),
                 progress: Cell::new(0),
@@ -139,11 +140,31 @@ impl Writer {
     #[inline(always)]
     pub(super) fn record(&self, event: impl FnOnce(Seq) -> Event, change: impl FnOnce(Seq)) -> Seq {
         self.record_putting_off(event, |seq| {
-            if self.board().putting_off().is_some() {
+            if self.is_putting_off() {
                 self.settle(seq);
             }
             change(seq + 1);
         })
+    }
+
+    /// Whether the board stands at an earlier record than the last.
+    #[inline]
+    pub(super) fn is_putting_off(&self) -> bool {
+        self.putting_off.get()
+    }
+
+    /// Says that the board stands at record `seq` until further notice.
+    #[inline]
+    pub(super) fn put_off(&self, seq: Seq) {
+        self.putting_off.set(true);
+        self.board().put_off(seq);
+    }
+
+    /// Says that the board is up to date from now on. To be called before it is brought up to date.
+    #[inline]
+    pub(super) fn put_off_nothing(&self) {
+        self.putting_off.set(false);
+        self.board().put_off_nothing();
     }
 
     /// Records one event with the last stamp, without settling what is put off. `change` is given the record's number.
