@@ -34,8 +34,11 @@
 //!
 //! The clock is read at turns (once; twice around a sleep), at the start and end of a poll (once for both if one poll
 //! follows another without a record between), at a spawn, and at a wake of another task than the one being polled. All
-//! other records, wakes by the driver and by expired timers among them, share the stamp of the record before. Stamps
-//! never run backwards.
+//! other records, wakes by the driver, by expired timers and by the end of a task among them, share the stamp of the
+//! record before. Stamps never run backwards.
+//!
+//! What a poll's start and its task's own wake change is put on the board with the poll's end, or with the next record of
+//! another sort: see [`polls`].
 
 pub(crate) mod board;
 pub(crate) mod clock;

@@ -112,7 +112,7 @@ impl Writer {
     }
 
     /// Why a task's waker is fired now, with the stamp for the record. The clock is read unless the wake belongs to
-    /// what was recorded last: an event or timer of this turn, a spawn, or the task's own doing.
+    /// what was recorded last: an event or timer of this turn, a spawn, a task's end, or the task's own doing.
     #[inline]
     fn cause_of_wake(&self, woken: TaskId) -> Cause {
         let cause = self.announced_cause().unwrap_or_else(|| match self.polled_task() {
@@ -123,6 +123,7 @@ impl Writer {
         match cause {
             Cause::Io { .. }
             | Cause::Timer { .. }
+            | Cause::Join { .. }
             | Cause::SelfWake
             | Cause::Yield
             | Cause::Spawn => {}
