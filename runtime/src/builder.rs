@@ -19,6 +19,7 @@ pub struct Builder {
     pub(crate) initial_slots: u32,
     pub(crate) max_slots: u32,
     pub(crate) polls_per_turn: u32,
+    pub(crate) task_budget: u32,
     pub(crate) io_check_interval: Duration,
     pub(crate) spin: Duration,
     pub(crate) record: record::Options,
@@ -40,6 +41,7 @@ impl Builder {
             initial_slots: 64,
             max_slots: nexus_protocol::TokenId::RESERVED_SLOT,
             polls_per_turn: 64,
+            task_budget: 128,
             io_check_interval: Duration::from_micros(20),
             spin: Duration::ZERO,
             record: record::Options::default(),
@@ -81,6 +83,15 @@ impl Builder {
     #[must_use]
     pub fn polls_per_turn(mut self, polls: u32) -> Self {
         self.polls_per_turn = polls.max(1);
+        self
+    }
+
+    /// How many operations on sockets, channels, timers and the like may complete in one poll of a task; then the next one
+    /// makes the task yield, so that one that always finds something to do does not starve the others. Default: 128; at
+    /// least 1. Operations that don't wait (`try_read` and the like) are not limited.
+    #[must_use]
+    pub fn task_budget(mut self, operations: u32) -> Self {
+        self.task_budget = operations.max(1);
         self
     }
 

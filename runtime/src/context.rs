@@ -95,8 +95,13 @@ pub(crate) fn with_runtime<R>(id: RuntimeId, body: impl FnOnce(&Core) -> R) -> O
 }
 
 /// Runs `body` with all wakes in it attributed to `cause`, if the thread is inside a runtime.
+#[inline]
 pub(crate) fn with_cause<R>(cause: Cause, body: impl FnOnce() -> R) -> R {
-    if is_entered() { with(|core| core.recorder.with_cause(cause, body)) } else { body() }
+    // SAFETY: as in `try_with`.
+    match unsafe { CURRENT.get().as_ref() } {
+        Some(core) => core.recorder.with_cause(cause, body),
+        None => body(),
+    }
 }
 
 /// Adds a runtime to those that live on this thread.

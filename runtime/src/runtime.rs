@@ -10,6 +10,7 @@ use crate::handle::Handle;
 use crate::io::driver::{Driver, Timeout};
 use crate::record::Recorder;
 use crate::scheduler::Shared;
+use crate::task::budget::Budget;
 use crate::task::queue::RunQueue;
 use crate::task::registry::Registry;
 use crate::task::{self, Entry, JoinHandle, Root};
@@ -62,7 +63,7 @@ pub(crate) struct Core {
     last_task: Cell<u64>,
     closing: Cell<bool>,
     /// How many operations may still complete in the poll under way.
-    pub(crate) budget: Cell<u32>,
+    pub(crate) budget: Budget,
     polls_per_turn: u32,
     /// While tasks are ready, the kernel is asked this often.
     look_interval_ns: u64,
@@ -223,7 +224,7 @@ impl Runtime {
             spare_shared: RefCell::default(),
             last_task: Cell::new(0),
             closing: Cell::new(false),
-            budget: Cell::new(0),
+            budget: Budget::new(builder.task_budget),
             polls_per_turn: builder.polls_per_turn,
             look_interval_ns: ns(builder.io_check_interval),
             looked_ns: Cell::new(0),

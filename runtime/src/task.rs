@@ -3,6 +3,7 @@
 //! A task is a future that the runtime polls whenever its waker has been fired. It belongs to the thread that spawned it
 //! and need not be `Send`. What a task is in memory, and why that is sound, stands in `task/cell.rs`.
 
+pub(crate) mod budget;
 pub(crate) mod cell;
 pub(crate) mod join;
 mod join_set;
@@ -25,9 +26,6 @@ use std::any::Any;
 use std::future::{Pending, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, Waker};
-
-/// How many operations of ours may complete in one poll before the task has to let others run.
-const POLL_BUDGET: u32 = 128;
 
 /// Spawns a future as a task of the current runtime.
 ///
@@ -109,6 +107,17 @@ pub async fn yield_now() {
     .await;
 }
 
+/// Whether the task being polled may go on with an operation of ours; if not, it has had its share and is woken again
+/// behind all others that are ready. To be called by leaf futures before they try something that may succeed at once.
+#[inline]
+pub(crate) fn poll_budget(core: &Core, cx: &mut Context<'_>) -> Poll<()> {
+    if core.budget.is_spent() {
+        core.recorder.with_cause(Cause::Yield, || cx.waker().wake_by_ref());
+        return Poll::Pending;
+    }
+    Poll::Ready(())
+}
+
 /// Spawns a task on this runtime.
 pub(crate) fn spawn_on<F>(
     core: &Core,
@@ -147,7 +156,7 @@ pub(crate) fn run(core: &Core, entry: Entry, root: &mut Root<'_>) -> bool {
         unsafe { end(core, entry, JoinError::aborted(), TaskOutcome::Aborted) };
         return false;
     }
-    core.budget.set(POLL_BUDGET);
+    core.budget.refill();
     core.recorder.poll_start(&local.probe);
     let is_root = root.task.entry() == entry;
     let result = if is_root {

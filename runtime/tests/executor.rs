@@ -275,3 +275,27 @@ fn a_join_handle_can_be_dropped_while_it_is_awaited() {
         }
     });
 }
+
+#[test]
+fn a_task_that_always_finds_something_to_do_lets_others_run() {
+    let runtime = nexus_runtime::Builder::new().task_budget(10).build().unwrap();
+    runtime.block_on(async {
+        let handles: Vec<_> = (0..1000).map(|number| spawn(async move { number })).collect();
+        task::yield_now().await;
+        let joined = Rc::new(Cell::new(0));
+        let inside = joined.clone();
+        let hot = spawn(async move {
+            for handle in handles {
+                handle.await.unwrap();
+                inside.set(inside.get() + 1);
+            }
+        });
+        let mut last = 0;
+        while !hot.is_finished() {
+            task::yield_now().await;
+            assert!(joined.get() - last <= 10, "{} in one poll", joined.get() - last);
+            last = joined.get();
+        }
+        assert_eq!(joined.get(), 1000);
+    });
+}

@@ -105,6 +105,14 @@ impl<T> Future for JoinHandle<T> {
             });
         };
         if self.is_finished() {
+            let spent = context::with_shared(&header.shared, |core| {
+                let spent = super::poll_budget(core, cx).is_pending();
+                core.budget.spend();
+                spent
+            });
+            if spent == Some(true) {
+                return Poll::Pending;
+            }
             return Poll::Ready(self.take());
         }
         let mut joiner = local.joiner.borrow_mut();
