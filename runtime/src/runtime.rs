@@ -107,6 +107,8 @@ impl Core {
 
     /// Runs until the root future is ready. Not generic, so that the loop is compiled once, and as a whole.
     fn run(&self, root: &mut Root<'_>) {
+        // Whoever was woken since the last call has waited long enough.
+        self.take_inbox();
         while !self.run_tasks(root) {
             self.recorder.polled();
             self.take_inbox();
@@ -155,11 +157,11 @@ impl Core {
         }
     }
 
-    /// Looks at the kernel and the inbox in turn until there is something, or until it is time to sleep. Whether there is.
+    /// Looks at the kernel and the inbox in turn until there is something, or until it is time to sleep. `false` if it is.
     fn spin(&self) -> bool {
         let until_ns = now_ns().saturating_add(self.spin_ns);
         self.turn(Timeout::Spin { until_ns });
-        !self.queue.is_empty() || !self.shared.inbox.is_empty()
+        !self.queue.is_empty() || !self.shared.inbox.is_empty() || now_ns() < until_ns
     }
 
     /// Moves tasks that other threads have woken to the run queue.
@@ -333,10 +335,19 @@ impl Drop for Leave<'_> {
 impl Drop for Runtime {
     /// Drops all tasks, in no particular order, then everything else. Handles and wakers that live on are harmless.
     fn drop(&mut self) {
+        let _remove = Remove(self.core.id);
         let _enter = context::enter(&self.core);
         self.core.closing.set(true);
         task::end_all(&self.core);
-        context::remove(self.core.id);
+    }
+}
+
+/// Takes a runtime out of those that live on this thread, also when its drop unwinds.
+struct Remove(RuntimeId);
+
+impl Drop for Remove {
+    fn drop(&mut self) {
+        context::remove(self.0);
     }
 }
 

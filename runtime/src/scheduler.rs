@@ -30,7 +30,7 @@ impl Shared {
     ///
     /// # Safety
     ///
-    /// The caller has turned the task's `QUEUED` bit on.
+    /// The caller has turned the task's `REMOTE` bit on.
     pub(crate) unsafe fn queue_remote(&self, task: NonNull<Header>) -> bool {
         // SAFETY: the registry's reference, or the one handed over by `State::complete`, keeps a queued task allocated
         // until it is dequeued, and the bit makes sure that it is in one queue only.

@@ -20,7 +20,7 @@ pub use nexus_protocol::TaskId;
 
 use crate::context;
 use crate::runtime::Core;
-use cell::{Queued, TaskRef};
+use cell::{Ended, Queued, TaskRef};
 use nexus_protocol::event::{Cause, PollResult, TaskOutcome, WaitOutcome, WakeOutcome};
 use std::any::Any;
 use std::future::{Pending, pending, poll_fn};
@@ -166,13 +166,15 @@ pub(crate) fn run(core: &Core, entry: Entry, root: &mut Root<'_>) -> bool {
         unsafe { entry.poll() }
     };
     core.recorder.poll_end(&local.probe, result);
+    core.budget.lift();
     if result == PollResult::Pending {
         return false;
     }
     if !is_root {
         let panicked = result == PollResult::Panicked;
         let outcome = if panicked { TaskOutcome::Panicked } else { TaskOutcome::Completed };
-        finish(core, header, outcome);
+        // SAFETY: it has only just ended, so it is still in the registry.
+        unsafe { finish(core, entry, outcome) };
     }
     is_root
 }
@@ -208,41 +210,61 @@ pub(crate) fn take_in(core: &Core, entry: Entry) {
 unsafe fn end(core: &Core, entry: Entry, error: JoinError, outcome: TaskOutcome) {
     // SAFETY: by the caller's word.
     unsafe { entry.cancel(error) };
-    // SAFETY: the task has not ended, so the registry holds a reference.
-    finish(core, unsafe { entry.header() }, outcome);
+    // SAFETY: as before: the task is still in the registry.
+    unsafe { finish(core, entry, outcome) };
 }
 
 /// The future is gone and its result is in the cell: tell whoever waits, and let go.
-fn finish(core: &Core, header: &Header, outcome: TaskOutcome) {
-    let local = &header.local;
-    let task = core.tasks.borrow_mut().remove(local.key.get());
-    core.recorder.task_finished(&local.probe, outcome);
-    let entries = header.complete();
+///
+/// # Safety
+///
+/// Runtime thread; the task is in the registry.
+unsafe fn finish(core: &Core, entry: Entry, outcome: TaskOutcome) {
+    // SAFETY: the registry holds a reference.
+    let key = unsafe { entry.header() }.local.key.get();
+    let task = core.tasks.borrow_mut().remove(key);
+    core.recorder.task_finished(&task.header().local.probe, outcome);
+    let ended = Ended::new(task);
+    let (task, local) = (ended.task(), &ended.task().header().local);
     if local.detached.get() {
         task.discard_result();
     }
     let joiner = local.joiner.borrow_mut().take();
     if let Some(joiner) = joiner {
-        joiner.end_wait(header, WaitOutcome::Done);
+        joiner.end_wait(task.header(), WaitOutcome::Done);
         if let Some(waker) = joiner.finished() {
             core.recorder.with_cause(Cause::Join { task: local.id }, || wake_contained(waker));
         }
     }
-    entries.inherit(task);
 }
 
-/// Fires a waker that may be foreign code. A panic in it stops here: the hook has reported it, and the loop goes on.
+/// Runs foreign code, such as a waker or a drop. A panic in it stops here: the hook has reported it, and the loop goes on.
+/// Whether it came to its end.
+pub(crate) fn contained(body: impl FnOnce()) -> bool {
+    let caught = catch_unwind(AssertUnwindSafe(body));
+    let Err(payload) = caught else { return true };
+    // The payload may be foreign as well. If its drop panics too, that is the last word of this kind that is heard.
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
+    false
+}
+
+/// Fires a waker that may be foreign code.
 pub(crate) fn wake_contained(waker: Waker) {
-    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-        tracing::error!(target: "nexus::runtime", "a waker panicked");
+    if !contained(|| waker.wake()) {
+        contained(|| tracing::error!(target: "nexus::runtime", "a waker panicked"));
     }
 }
 
 /// Ends all tasks, as the runtime is dropped.
 pub(crate) fn end_all(core: &Core) {
+    let mut next = 0;
     loop {
-        let any = core.tasks.borrow().any();
-        let Some(entry) = any else { break };
+        // A task that is spawned now ends at once, so no further one comes before `next`.
+        let found = core.tasks.borrow().from(next);
+        let Some((key, entry)) = found else { break };
+        next = key + 1;
         // SAFETY: runtime thread, outside of `block_on`, so nothing is being polled.
         unsafe { end(core, entry, JoinError::runtime_dropped(), TaskOutcome::Dropped) };
     }
@@ -309,6 +331,6 @@ impl Drop for Root<'_> {
             core.recorder.task_finished(&header.local.probe, outcome)
         });
         // The field gives one back.
-        header.complete().inherit(self.task.clone());
+        drop(Ended::new(self.task.clone()));
     }
 }

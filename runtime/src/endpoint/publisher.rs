@@ -87,8 +87,8 @@ impl Publisher {
         now: Instant,
     ) -> Self {
         let stream = |runtime: &Arc<Observed>| Stream {
-            cursor: match &runtime.recording {
-                Some(recording) if !subscribe.history => recording.ring.committed(),
+            cursor: match runtime.recording.as_deref() {
+                Some(Recording { ring, board }) if !subscribe.history => board.stands_at(ring),
                 _ => 0,
             },
             end: None,

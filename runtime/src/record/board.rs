@@ -181,10 +181,16 @@ impl Board {
         (activity_from(seen), Stamp(self.now.since.load(Ordering::Acquire)))
     }
 
+    /// The first record that the board may not take into account yet: where one has to go on from a copy made later.
+    pub(crate) fn stands_at(&self, ring: &Ring) -> Seq {
+        let committed = ring.committed();
+        committed.min(self.put_off.load(Ordering::Acquire))
+    }
+
     /// Copies the totals. The ring's two indices serve as their sequence lock, since every change belongs to a record:
     /// if no record was begun during the copy, it is exact; likewise if the same records were put off before and after
     /// it, since totals change only when nothing is. Under a storm of records the bounded attempts may all
-    /// fail; then some words are younger than `RECORDED` says, by the few records of one attempt.
+    /// fail; then some words are younger than `RECORDED` says, or older, by the few records of one attempt.
     pub(crate) fn totals(&self, ring: &Ring) -> TotalsCopy {
         for _ in 0..ATTEMPTS {
             let (copy, exact) = self.try_totals(ring);
@@ -200,7 +206,7 @@ impl Board {
         // First what is committed: whoever sees a record that is put off then sees that it is.
         let committed = ring.committed();
         let put_off = self.put_off.load(Ordering::Acquire);
-        let recorded = committed.min(put_off);
+        let recorded = if put_off == NOTHING { committed } else { put_off };
         let mut words = std::array::from_fn(|word| self.totals[word].load(Ordering::Acquire));
         let (activity, since) = self.activity();
         let unchanged = self.put_off.load(Ordering::Acquire) == put_off;

@@ -15,13 +15,19 @@ pub(crate) struct Budget {
 impl Budget {
     /// A budget of this many operations a poll.
     pub(crate) fn new(full: u32) -> Self {
-        Self { full, left: Cell::new(full) }
+        Self { full, left: Cell::new(u32::MAX) }
     }
 
     /// A poll begins.
     #[inline]
     pub(super) fn refill(&self) {
         self.left.set(self.full);
+    }
+
+    /// The poll is over. What is done outside of one, in a drop for example, is not limited.
+    #[inline]
+    pub(super) fn lift(&self) {
+        self.left.set(u32::MAX);
     }
 
     /// An operation has completed.

@@ -14,8 +14,7 @@
 //! **Queue entries** are not references. There is at most one in the run queue, while `Local::queued` says so, and at most
 //! one in the inbox, which whoever turns the `REMOTE` bit on makes; `REMOTE` stays on when that entry moves to the run
 //! queue, until the poll that answers it. As long as the task has not ended, the registry's reference keeps the target of
-//! both alive. When it ends, [`Header::complete`] counts the entries there are, and [`Entries`] gives each a reference, the
-//! registry's one first; whoever takes such an entry out of its queue gives it back. If the entry could not be made because the
+//! both alive. When it ends, [`Ended`] counts the entries there are, and in the end gives each a reference, the registry's one first; whoever takes such an entry out of its queue gives it back. If the entry could not be made because the
 //! inbox was closed meanwhile, the waker that failed to make it gives it back. Without entries, the registry's reference
 //! is given back at once. Loom checks the races in this (see `state` and `inbox`).
 //!
@@ -40,6 +39,7 @@ use crate::record::{TaskProbe, WaitProbe};
 use crate::runtime::Core;
 use crate::scheduler::Shared;
 use crate::scheduler::inbox::Linked;
+use crate::task::contained;
 use crate::task::join::JoinError;
 use crate::task::join_set::Membership;
 use crate::task::memory;
@@ -70,25 +70,38 @@ pub(crate) struct Header {
     pub(super) remote: RemoteWake,
 }
 
-impl Header {
-    /// The future is gone: from now on every wake finds the task dead. Returns how many entries of queues are left.
-    pub(super) fn complete(&self) -> Entries {
-        let handle = u64::from(!self.local.detached.get());
-        let marked = self.state.complete(1 + handle);
-        let queued = self.local.queued.get();
+/// A task whose future is gone, until all that is left to do about its end is done, also if that panics.
+pub(super) struct Ended {
+    /// The registry's reference, or the root's.
+    task: ManuallyDrop<TaskRef>,
+    /// How many entries of queues it has left behind.
+    entries: u8,
+}
+
+impl Ended {
+    /// From now on every wake finds the task dead.
+    pub(super) fn new(task: TaskRef) -> Self {
+        let Header { state, local, .. } = task.header();
+        let handle = u64::from(!local.detached.get());
+        let marked = state.complete(1 + handle);
+        let queued = local.queued.get();
         let in_inbox = marked && queued != Queued::Remote;
-        Entries(u8::from(queued != Queued::No) + u8::from(in_inbox))
+        let entries = u8::from(queued != Queued::No) + u8::from(in_inbox);
+        Self { task: ManuallyDrop::new(task), entries }
+    }
+
+    /// The task.
+    pub(super) fn task(&self) -> &TaskRef {
+        &self.task
     }
 }
 
-/// How many entries of queues a task has left behind at its end.
-#[must_use]
-pub(super) struct Entries(u8);
-
-impl Entries {
-    /// Gives each entry a reference, `registered` first; that one is given back if there are none.
-    pub(super) fn inherit(self, registered: TaskRef) {
-        match self.0 {
+impl Drop for Ended {
+    /// Gives each entry a reference, the registry's first; that one is given back if there are none.
+    fn drop(&mut self) {
+        // SAFETY: taken once, here.
+        let registered = unsafe { ManuallyDrop::take(&mut self.task) };
+        match self.entries {
             0 => return registered.give_back_beside_the_handle(),
             1 => {}
             _ => std::mem::forget(registered.clone()),
@@ -99,7 +112,7 @@ impl Entries {
 
 /// Notes of other threads about their wakes.
 pub(super) struct RemoteWake {
-    /// When, and on which thread: written by whoever has turned `QUEUED` on, before the task goes into the inbox.
+    /// When, and on which thread: written by whoever has turned `REMOTE` on, before the task goes into the inbox.
     woken: AtomicU64,
     thread: AtomicU32,
     /// Wakes that found the task queued, since the last poll.
@@ -203,6 +216,14 @@ struct Vtable {
     discard: unsafe fn(NonNull<Header>),
     free: unsafe fn(NonNull<Header>),
 }
+
+/// What a waker on another thread touches may be touched there.
+const _: () = {
+    const fn any_thread<T: Send + Sync>() {}
+    any_thread::<State>();
+    any_thread::<Shared>();
+    any_thread::<RemoteWake>();
+};
 
 /// The header comes first, so that a pointer to it is a pointer to the cell.
 #[repr(C)]
@@ -456,10 +477,10 @@ fn finish<F: Future>(stage: &mut Stage<F>, result: Result<F::Output, JoinError>)
     }
 }
 
-/// Replaces the stage. A panic in the drop of what was there stops here: the hook has reported it, and the loop goes on.
+/// Replaces the stage. A panic in the drop of what was there stops here.
 fn replace<F: Future>(stage: &mut Stage<F>, next: Stage<F>) {
-    let _ = catch_unwind(AssertUnwindSafe(|| *stage = Stage::Consumed));
-    // If the drop has panicked the assignment was made all the same.
+    // If the drop panics, the assignment is made all the same.
+    contained(|| *stage = Stage::Consumed);
     *stage = next;
 }
 
@@ -505,12 +526,13 @@ unsafe fn discard<F: Future>(header: NonNull<Header>) {
 }
 
 unsafe fn free<F: Future>(header: NonNull<Header>) {
+    let cell = header.cast::<TaskCell<F>>();
     // SAFETY: made as this type in `TaskRef::new`, and this was the last reference. The stage holds nothing that is bound
-    // to the runtime thread any more, see the top of this file.
-    let cell = unsafe { header.cast::<TaskCell<F>>().read() };
-    // SAFETY: allocated with this layout in `TaskRef::new`; its content was just taken out.
+    // to the runtime thread any more, see the top of this file. Dropped where it is, since a future might still be in it.
+    contained(|| unsafe { ptr::drop_in_place(cell.as_ref().stage.get()) });
+    // SAFETY: as before; the header is not used where it was any more.
+    let Header { shared, .. } = unsafe { header.read() };
+    // SAFETY: allocated with this layout in `TaskRef::new`; its content was just taken out and dropped.
     unsafe { memory::free(header.cast(), Layout::new::<TaskCell<F>>()) };
-    let TaskCell { header: Header { shared, .. }, stage } = cell;
-    drop(stage);
     context::give_back_shared(shared);
 }

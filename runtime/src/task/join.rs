@@ -53,10 +53,10 @@ impl<T> JoinHandle<T> {
 
     /// Puts the task into a set. A waker of the set to be fired, if the task has ended already.
     pub(super) fn join_set(&self, membership: Membership) -> Option<Waker> {
+        self.end_wait(WaitOutcome::Dropped);
         if self.is_finished() {
             return membership.finished();
         }
-        self.end_wait(WaitOutcome::Dropped);
         *self.task.header().local.joiner.borrow_mut() = Some(Joiner::Set(membership));
         None
     }
@@ -99,11 +99,6 @@ impl<T> Future for JoinHandle<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let header = self.task.header();
         let local = &header.local;
-        let record = |result| {
-            context::with_shared(&header.shared, |core| {
-                core.recorder.operation(Operation::Join, Subject::Task(local.id), result);
-            });
-        };
         if self.is_finished() {
             let spent = context::with_shared(&header.shared, |core| {
                 let spent = super::poll_budget(core, cx).is_pending();
@@ -115,33 +110,43 @@ impl<T> Future for JoinHandle<T> {
             }
             return Poll::Ready(self.take());
         }
-        let mut joiner = local.joiner.borrow_mut();
-        match &mut *joiner {
-            Some(Joiner::Handle { waker, .. }) => {
-                record(OperationResult::NotReady);
-                waker.clone_from(cx.waker());
-            }
-            Some(Joiner::Set(_)) => unreachable!("a handle in a set is not polled"),
-            None => {
-                let wait = context::with_shared(&header.shared, |core| {
-                    let (subject, target) = (Subject::Task(local.id), WaitFor::Task(local.id));
-                    core.recorder.operation(Operation::Join, subject, OperationResult::NotReady);
-                    core.recorder.wait_begin(target)
-                });
-                *joiner = Some(Joiner::Handle { waker: cx.waker().clone(), wait });
-            }
+        context::with_shared(&header.shared, |core| {
+            let subject = Subject::Task(local.id);
+            core.recorder.operation(Operation::Join, subject, OperationResult::NotReady);
+        });
+        if let Some(Joiner::Handle { waker, .. }) = &*local.joiner.borrow()
+            && waker.will_wake(cx.waker())
+        {
+            return Poll::Pending;
         }
+        // A waker may be foreign code, so nothing is borrowed while one is cloned or dropped.
+        let waker = cx.waker().clone();
+        if self.is_finished() {
+            return Poll::Ready(self.take());
+        }
+        let mut joiner = local.joiner.borrow_mut();
+        let wait = match &*joiner {
+            Some(Joiner::Handle { wait, .. }) => *wait,
+            Some(Joiner::Set(_)) => unreachable!("a handle in a set is not polled"),
+            None => context::with_shared(&header.shared, |core| {
+                core.recorder.wait_begin(WaitFor::Task(local.id))
+            }),
+        };
+        let replaced = joiner.replace(Joiner::Handle { waker, wait });
+        drop(joiner);
+        drop(replaced);
         Poll::Pending
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        self.end_wait(WaitOutcome::Dropped);
+        // First of all, since what follows may be foreign code that panics, and the reference is given back all the same.
         self.task.header().local.detached.set(true);
         if self.is_finished() {
             self.task.discard_result();
         }
+        self.end_wait(WaitOutcome::Dropped);
     }
 }
 

@@ -24,9 +24,11 @@ impl Registry {
         self.tasks.remove(key)
     }
 
-    /// Any one of the tasks.
-    pub(super) fn any(&self) -> Option<Entry> {
-        self.tasks.iter().next().map(|(_, task)| task.entry())
+    /// The first task at this place or behind it, with its place.
+    pub(super) fn from(&self, key: usize) -> Option<(usize, Entry)> {
+        // `capacity` bounds the places, used or not.
+        let mut places = key..self.tasks.capacity();
+        places.find_map(|key| self.tasks.get(key).map(|task| (key, task.entry())))
     }
 
     /// How many tasks there are.
