@@ -273,3 +273,41 @@ mod tests {
         assert_eq!((copy.words[total_word::DEAD], copy.words[total_word::REMOTE]), (1, 1));
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use loom::sync::Arc;
+
+    /// A poll of two records: its start, which is put off, and its end, which changes a total.
+    fn poll(board: &Board, ring: &Ring, start: Seq) {
+        ring.reserve(start);
+        board.put_off(start);
+        ring.commit(start);
+        ring.reserve(start + 1);
+        board.put_off_nothing();
+        board.add(total_word::POLLS, 1);
+        ring.commit(start + 1);
+    }
+
+    /// A copy that says it is exact holds what the records before its place come to, wherever the writer is.
+    #[test]
+    fn loom_an_exact_copy_of_the_totals_is_exact() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = builder.preemption_bound.or(Some(3));
+        builder.check(|| {
+            let shared = Arc::new((Board::new(0), Ring::new(2)));
+            let other = Arc::clone(&shared);
+            let writer = loom::thread::spawn(move || {
+                poll(&other.0, &other.1, 0);
+                poll(&other.0, &other.1, 2);
+            });
+            let (copy, exact) = shared.0.try_totals(&shared.1);
+            let (recorded, polls) =
+                (copy.words[total_word::RECORDED], copy.words[total_word::POLLS]);
+            assert!(!exact || polls == recorded / 2, "{polls} polls at record {recorded}");
+            assert!(shared.0.stands_at(&shared.1) >= recorded);
+            writer.join().unwrap();
+        });
+    }
+}
