@@ -3,7 +3,8 @@
 //! Knows tokens, directions and wakers, and nothing of tasks. All registrations are edge-triggered; what the kernel has
 //! said stays in the token's readiness until an operation consumes it.
 
-use super::slots::{Released, Slots, Waiter};
+use super::MORE_THAN_DATA;
+use super::slots::{Released, Slot, Slots, State, Waiter};
 use super::token::{Token, TokenError};
 use crate::builder::Builder;
 use crate::record::Recorder;
@@ -164,9 +165,7 @@ impl Driver {
             recorder.stale_event(token, slots.generation(token.slot), reported);
             return 0;
         };
-        let before = slot.readiness;
-        slot.readiness |= reported;
-        let after = slot.readiness;
+        let (before, after) = slot.report(reported);
         let mut fired = self.fired.borrow_mut();
         for direction in Direction::BOTH {
             if reported.is_ready(direction) {
@@ -350,7 +349,7 @@ impl Core {
     fn with_slot<R>(
         &self,
         token: Token,
-        body: impl FnOnce(&mut super::slots::Slot) -> R,
+        body: impl FnOnce(&mut Slot) -> R,
     ) -> Result<R, TokenError> {
         let refuse = |reason| TokenError { token: token.id, reason };
         if token.runtime != self.id {
@@ -367,16 +366,41 @@ impl Core {
         self.with_slot(token, |slot| slot.interest)
     }
 
-    /// Takes readiness away: an operation found nothing left in this direction, or its owner says so.
+    /// What an operation in this direction has to know.
+    #[inline]
+    pub(crate) fn state(&self, token: Token, direction: Direction) -> Result<State, TokenError> {
+        self.with_slot(token, |slot| slot.state(direction))
+    }
+
+    /// Takes readiness away, because the token's owner says so.
     pub(crate) fn consume(&self, token: Token, direction: Direction) -> Result<(), TokenError> {
-        let gone = match direction {
-            Direction::Readable => Readiness::READABLE | Readiness::PRIORITY,
-            Direction::Writable => Readiness::WRITABLE,
-        };
+        self.consume_if(token, direction, |_| true)
+    }
+
+    /// Takes readiness away: an operation would have blocked. Only an event makes the direction ready again.
+    pub(crate) fn would_block(&self, token: Token, direction: Direction) -> Result<(), TokenError> {
+        self.consume_if(token, direction, |slot| {
+            slot.block(direction);
+            true
+        })
+    }
+
+    /// Takes readiness away: a byte stream has transferred less than asked for. Not if there is more than data to tell:
+    /// one edge can carry data and an end of file.
+    #[inline]
+    pub(crate) fn ran_short(&self, token: Token, direction: Direction) -> Result<(), TokenError> {
+        self.consume_if(token, direction, |slot| !slot.readiness.intersects(MORE_THAN_DATA))
+    }
+
+    #[inline]
+    fn consume_if(
+        &self,
+        token: Token,
+        direction: Direction,
+        condition: impl FnOnce(&mut Slot) -> bool,
+    ) -> Result<(), TokenError> {
         let (before, after) = self.with_slot(token, |slot| {
-            let before = slot.readiness;
-            slot.readiness = before.without(gone);
-            (before, slot.readiness)
+            if condition(slot) { slot.consume(direction) } else { (slot.readiness, slot.readiness) }
         })?;
         if before != after {
             self.recorder.transition(token.id, before, after, TransitionReason::Consumed, 0);
@@ -384,21 +408,38 @@ impl Core {
         Ok(())
     }
 
-    /// Sets the one waker that a direction of a token has for the raw handle.
+    /// Sets the one waker that a direction of a token has for the raw handle and for `poll_*`.
     pub(crate) fn set_waker(
         &self,
         token: Token,
         direction: Direction,
-        waker: Waker,
+        waker: &Waker,
     ) -> Result<(), TokenError> {
-        self.with_slot(token, |_| ())?;
-        let target = WaitFor::Token(token.id, direction);
-        let wait = self.recorder.wait_begin(target);
-        let replaced =
-            self.with_slot(token, |slot| slot.set_raw(direction, Waiter { waker, wait }))?;
-        if let Some(replaced) = replaced {
-            self.recorder.wait_end(replaced.wait, target, WaitOutcome::Dropped);
+        let waits = self.with_slot(token, |slot| {
+            slot.raw(direction).as_ref().is_some_and(|waiter| waiter.waker.will_wake(waker))
+        })?;
+        if waits {
+            return Ok(());
         }
+        // The waker may be foreign code that comes back here when it is cloned or dropped: nothing is borrowed then.
+        let waker = waker.clone();
+        self.clear_waker(token, direction, WaitOutcome::Dropped)?;
+        let wait = self.recorder.wait_begin(WaitFor::Token(token.id, direction));
+        let waiter = Waiter { waker, wait };
+        let raced = self.with_slot(token, |slot| slot.raw(direction).replace(waiter))?;
+        self.end_waiter(token, direction, raced, WaitOutcome::Dropped);
+        Ok(())
+    }
+
+    /// Takes out the waker that [`Core::set_waker`] has set, if it was not fired.
+    pub(crate) fn clear_waker(
+        &self,
+        token: Token,
+        direction: Direction,
+        outcome: WaitOutcome,
+    ) -> Result<(), TokenError> {
+        let waiter = self.with_slot(token, |slot| slot.raw(direction).take())?;
+        self.end_waiter(token, direction, waiter, outcome);
         Ok(())
     }
 
@@ -410,16 +451,24 @@ impl Core {
         key: u64,
         waker: &Waker,
     ) -> Result<(), TokenError> {
-        let waits = self.with_slot(token, |slot| match slot.keyed(direction, key) {
-            Some(waiter) => {
-                waiter.waker.clone_from(waker);
-                true
-            }
-            None => false,
+        let waits = self.with_slot(token, |slot| {
+            slot.keyed(direction, key).map(|waiter| waiter.waker.will_wake(waker))
         })?;
-        if !waits {
+        if waits == Some(true) {
+            return Ok(());
+        }
+        // See `set_waker`.
+        let waker = waker.clone();
+        let replaced = match waits {
+            Some(_) => self.with_slot(token, |slot| match slot.keyed(direction, key) {
+                Some(waiter) => Ok(std::mem::replace(&mut waiter.waker, waker)),
+                None => Err(waker),
+            })?,
+            None => Err(waker),
+        };
+        if let Err(waker) = replaced {
             let wait = self.recorder.wait_begin(WaitFor::Token(token.id, direction));
-            let waiter = Waiter { waker: waker.clone(), wait };
+            let waiter = Waiter { waker, wait };
             self.with_slot(token, |slot| slot.add_keyed(direction, key, waiter))?;
         }
         Ok(())
@@ -433,7 +482,19 @@ impl Core {
         key: u64,
         outcome: WaitOutcome,
     ) {
-        if let Ok(Some(waiter)) = self.with_slot(token, |slot| slot.remove_keyed(direction, key)) {
+        if let Ok(waiter) = self.with_slot(token, |slot| slot.remove_keyed(direction, key)) {
+            self.end_waiter(token, direction, waiter, outcome);
+        }
+    }
+
+    fn end_waiter(
+        &self,
+        token: Token,
+        direction: Direction,
+        waiter: Option<Waiter>,
+        outcome: WaitOutcome,
+    ) {
+        if let Some(waiter) = waiter {
             self.recorder.wait_end(waiter.wait, WaitFor::Token(token.id, direction), outcome);
         }
     }

@@ -1,10 +1,11 @@
 //! The halves of a TCP stream, for a task that reads and another one that writes.
 
 use super::TcpStream;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::ops::Deref;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 /// The reading half of a borrowed stream.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +55,41 @@ macro_rules! reading {
             pub async fn read_exact(&self, buffer: &mut [u8]) -> io::Result<()> {
                 self.0.read_exact(buffer).await
             }
+
+            /// See [`TcpStream::poll_read`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn poll_read(
+                &self,
+                cx: &mut Context<'_>,
+                buffer: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                self.0.poll_read(cx, buffer)
+            }
+
+            /// See [`TcpStream::poll_peek`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn poll_peek(
+                &self,
+                cx: &mut Context<'_>,
+                buffer: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                self.0.poll_peek(cx, buffer)
+            }
+
+            /// See [`TcpStream::poll_read_ready`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.0.poll_read_ready(cx)
+            }
         }
 
         impl AsRef<TcpStream> for $half {
@@ -83,6 +119,37 @@ macro_rules! writing {
             /// As there.
             pub async fn write_all(&self, data: &[u8]) -> io::Result<()> {
                 self.0.write_all(data).await
+            }
+
+            /// See [`TcpStream::poll_write`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+                self.0.poll_write(cx, data)
+            }
+
+            /// See [`TcpStream::poll_write_vectored`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn poll_write_vectored(
+                &self,
+                cx: &mut Context<'_>,
+                data: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                self.0.poll_write_vectored(cx, data)
+            }
+
+            /// See [`TcpStream::poll_write_ready`].
+            ///
+            /// # Errors
+            ///
+            /// As there.
+            pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.0.poll_write_ready(cx)
             }
         }
 

@@ -78,7 +78,7 @@ impl TcpListener {
                 Ok(Attempt {
                     value: (stream, peer),
                     result: OperationResult::Done(fd),
-                    drained: false,
+                    short: false,
                 })
             });
             match accepted.await {

@@ -5,9 +5,10 @@ use crate::io::source::{Attempt, Registered};
 use crate::io::{Direction, Interest, SourceKind, Token};
 use nexus_protocol::event::{Operation, OperationResult};
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::panic::Location;
+use std::task::{Context, Poll};
 
 /// A TCP connection.
 ///
@@ -78,7 +79,7 @@ impl TcpStream {
     ///
     /// What the kernel says.
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.operate(Operation::Read, |stream| self.read_once(stream, buffer)).await
+        self.io.operate(Operation::Read, |stream| read_once(stream, buffer)).await
     }
 
     /// Reads without waiting.
@@ -87,22 +88,7 @@ impl TcpStream {
     ///
     /// `WouldBlock` if there is nothing, or what the kernel says.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.try_operate(Operation::Read, |stream| self.read_once(stream, buffer))
-    }
-
-    fn read_once(
-        &self,
-        mut stream: &mio::net::TcpStream,
-        buffer: &mut [u8],
-    ) -> io::Result<Attempt<usize>> {
-        let bytes = stream.read(buffer)?;
-        let result = if bytes == 0 && !buffer.is_empty() {
-            OperationResult::EndOfFile
-        } else {
-            OperationResult::Done(transferred(bytes))
-        };
-        let drained = bytes != 0 && bytes < buffer.len() && self.io.short_means_drained();
-        Ok(Attempt { value: bytes, result, drained })
+        self.io.try_operate(Operation::Read, |stream| read_once(stream, buffer))
     }
 
     /// Reads until the buffer is full.
@@ -131,7 +117,7 @@ impl TcpStream {
     ///
     /// What the kernel says.
     pub async fn write(&self, data: &[u8]) -> io::Result<usize> {
-        self.io.operate(Operation::Write, |stream| self.write_once(stream, data)).await
+        self.io.operate(Operation::Write, |stream| write_once(stream, data)).await
     }
 
     /// Writes without waiting.
@@ -140,17 +126,69 @@ impl TcpStream {
     ///
     /// `WouldBlock` if the kernel takes nothing now, or what it says.
     pub fn try_write(&self, data: &[u8]) -> io::Result<usize> {
-        self.io.try_operate(Operation::Write, |stream| self.write_once(stream, data))
+        self.io.try_operate(Operation::Write, |stream| write_once(stream, data))
     }
 
-    fn write_once(
+    /// Reads, or leaves the waker to be woken when that is worth trying again.
+    ///
+    /// A direction remembers one waker of all its `poll_*` methods: the last. Tasks that wait in `read` and the other
+    /// asynchronous methods are woken besides.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.io.poll_operate(cx, Operation::Read, |stream| read_once(stream, buffer))
+    }
+
+    /// Looks at what a read would return, without taking it; or leaves the waker as [`TcpStream::poll_read`] does.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.io.poll_operate(cx, Operation::Ready, |stream| peek_once(stream, buffer))
+    }
+
+    /// Ready when a read is worth trying; else leaves the waker as [`TcpStream::poll_read`] does.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses the registration.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_ready(cx, Direction::Readable)
+    }
+
+    /// Writes, or leaves the waker to be woken when that is worth trying again: one for the direction, the last.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.io.poll_operate(cx, Operation::Write, |stream| write_once(stream, data))
+    }
+
+    /// Writes from several buffers, in one system call, or leaves the waker as [`TcpStream::poll_write`] does.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn poll_write_vectored(
         &self,
-        mut stream: &mio::net::TcpStream,
-        data: &[u8],
-    ) -> io::Result<Attempt<usize>> {
-        let bytes = stream.write(data)?;
-        let drained = bytes < data.len() && self.io.short_means_drained();
-        Ok(Attempt { value: bytes, result: OperationResult::Done(transferred(bytes)), drained })
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.io.poll_operate(cx, Operation::Write, |stream| write_vectored_once(stream, data))
+    }
+
+    /// Ready when a write is worth trying; else leaves the waker as [`TcpStream::poll_write`] does. Subscribes to
+    /// writable.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses the registration.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_ready(cx, Direction::Writable)
     }
 
     /// Writes all of it.
@@ -193,7 +231,7 @@ impl TcpStream {
     ///
     /// What the kernel says.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.io.with(|stream| stream.shutdown(how))
+        self.io.get().shutdown(how)
     }
 
     /// Whether small writes go out at once, instead of being gathered.
@@ -202,7 +240,7 @@ impl TcpStream {
     ///
     /// What the kernel says.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.io.with(|stream| stream.set_nodelay(nodelay))
+        self.io.get().set_nodelay(nodelay)
     }
 
     /// Our address.
@@ -211,7 +249,7 @@ impl TcpStream {
     ///
     /// What the kernel says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.with(mio::net::TcpStream::local_addr)
+        self.io.get().local_addr()
     }
 
     /// The peer's address.
@@ -220,7 +258,7 @@ impl TcpStream {
     ///
     /// What the kernel says.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.with(mio::net::TcpStream::peer_addr)
+        self.io.get().peer_addr()
     }
 
     /// Its token, as the inspector shows it.
@@ -252,13 +290,48 @@ fn try_connected(stream: &mio::net::TcpStream) -> io::Result<Attempt<SocketAddr>
         Ok(_) => Ok(Attempt {
             value: stream.local_addr()?,
             result: OperationResult::Done(0),
-            drained: false,
+            short: false,
         }),
         Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
             Err(io::ErrorKind::WouldBlock.into())
         }
         Err(error) => Err(error),
     }
+}
+
+fn read_once(mut stream: &mio::net::TcpStream, buffer: &mut [u8]) -> io::Result<Attempt<usize>> {
+    let bytes = stream.read(buffer)?;
+    let result = if bytes == 0 && !buffer.is_empty() {
+        OperationResult::EndOfFile
+    } else {
+        OperationResult::Done(transferred(bytes))
+    };
+    Ok(Attempt { value: bytes, result, short: bytes != 0 && bytes < buffer.len() })
+}
+
+fn peek_once(stream: &mio::net::TcpStream, buffer: &mut [u8]) -> io::Result<Attempt<usize>> {
+    // Not recorded as bytes: they are still to be read.
+    Ok(Attempt { value: stream.peek(buffer)?, result: OperationResult::Done(0), short: false })
+}
+
+fn write_once(mut stream: &mio::net::TcpStream, data: &[u8]) -> io::Result<Attempt<usize>> {
+    let bytes = stream.write(data)?;
+    Ok(written(bytes, data.len()))
+}
+
+fn write_vectored_once(
+    mut stream: &mio::net::TcpStream,
+    data: &[IoSlice<'_>],
+) -> io::Result<Attempt<usize>> {
+    let bytes = stream.write_vectored(data)?;
+    // Only the first buffers count if there are more than the kernel takes in one call, which is not a short write.
+    let asked = data.iter().take(libc::UIO_MAXIOV as usize).map(|slice| slice.len()).sum();
+    Ok(written(bytes, asked))
+}
+
+fn written(bytes: usize, asked: usize) -> Attempt<usize> {
+    let result = OperationResult::Done(transferred(bytes));
+    Attempt { value: bytes, result, short: bytes < asked }
 }
 
 fn transferred(bytes: usize) -> u32 {
