@@ -3,10 +3,12 @@
 //! All operations take `&self`: any number of tasks may use one socket at the same time, in either direction, and each
 //! is woken. Sockets are registered for what they need: a stream that only reads never subscribes to writable.
 
+mod addresses;
 mod split;
 mod tcp_listener;
 mod tcp_stream;
 
+pub use addresses::ToSocketAddrs;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 pub use tcp_listener::TcpListener;
 pub use tcp_stream::TcpStream;

@@ -19,7 +19,7 @@ fn loopback() -> SocketAddr {
 
 /// A connection, as seen from both ends.
 async fn connection() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind(loopback()).unwrap();
+    let listener = TcpListener::bind(loopback()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let accepting = spawn(async move { listener.accept().await.unwrap().0 });
     let client = TcpStream::connect(address).await.unwrap();
@@ -97,7 +97,7 @@ fn large_transfers_wait_for_the_slower_side() {
 #[test]
 fn a_refused_connection_is_an_error() {
     block_on(async {
-        let free = TcpListener::bind(loopback()).unwrap().local_addr().unwrap();
+        let free = TcpListener::bind(loopback()).await.unwrap().local_addr().unwrap();
         let error = TcpStream::connect(free).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     });
@@ -184,7 +184,7 @@ fn a_read_can_be_dropped_and_tried_again() {
 #[test]
 fn a_std_client_on_another_thread_is_served() {
     block_on(async {
-        let listener = TcpListener::bind(loopback()).unwrap();
+        let listener = TcpListener::bind(loopback()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = std::thread::spawn(move || {
             let mut stream = std::net::TcpStream::connect(address).unwrap();

@@ -1,6 +1,7 @@
 //! A TCP socket that accepts connections.
 
 use super::TcpStream;
+use super::addresses::{ToSocketAddrs, first_of};
 use crate::io::source::{Attempt, Registered};
 use crate::io::{Interest, SourceKind, Token};
 use crate::time::sleep;
@@ -25,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// use nexus_runtime::net::TcpListener;
 ///
 /// # async fn serve() -> std::io::Result<()> {
-/// let listener = TcpListener::bind("127.0.0.1:7007".parse().unwrap())?;
+/// let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 7007)).await?;
 /// loop {
 ///     let (stream, _peer) = listener.accept().await?;
 ///     nexus_runtime::spawn(async move { stream.write_all(b"hello\n").await });
@@ -39,8 +40,8 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Listens on this address, with `SO_REUSEADDR`. Port 0 lets the kernel choose one, see
-    /// [`TcpListener::local_addr`].
+    /// Listens on this address, with `SO_REUSEADDR`; on the first one that it can, if there are several. Port 0 lets the
+    /// kernel choose one, see [`TcpListener::local_addr`].
     ///
     /// # Errors
     ///
@@ -48,10 +49,15 @@ impl TcpListener {
     ///
     /// # Panics
     ///
-    /// Outside of `Runtime::block_on`.
+    /// When polled outside of `Runtime::block_on`.
     #[track_caller]
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub fn bind(addresses: impl ToSocketAddrs) -> impl Future<Output = io::Result<Self>> {
         let location = Location::caller();
+        let addresses = addresses.addresses();
+        first_of(addresses, async move |address| Self::bind_to(address, location))
+    }
+
+    fn bind_to(address: SocketAddr, location: &'static Location<'static>) -> io::Result<Self> {
         let listener = mio::net::TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let io = Registered::new(listener, SourceKind::TcpListener, Interest::READABLE, location)?;

@@ -1,5 +1,6 @@
 //! A TCP connection.
 
+use super::addresses::{ToSocketAddrs, first_of};
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::io::source::{Attempt, Registered};
 use crate::io::{Direction, Interest, SourceKind, Token};
@@ -18,7 +19,7 @@ use std::task::{Context, Poll};
 /// use nexus_runtime::net::TcpStream;
 ///
 /// # async fn ask() -> std::io::Result<()> {
-/// let stream = TcpStream::connect("127.0.0.1:7007".parse().unwrap()).await?;
+/// let stream = TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, 7007)).await?;
 /// stream.write_all(b"ping").await?;
 /// let mut answer = [0; 4];
 /// stream.read_exact(&mut answer).await?;
@@ -30,7 +31,7 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to this address.
+    /// Connects to this address; if there are several, to the first one that answers.
     ///
     /// # Errors
     ///
@@ -40,18 +41,27 @@ impl TcpStream {
     ///
     /// When polled outside of `Runtime::block_on`.
     #[track_caller]
-    pub fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self>> {
+    pub fn connect(addresses: impl ToSocketAddrs) -> impl Future<Output = io::Result<Self>> {
         let location = Location::caller();
-        async move {
-            let stream = mio::net::TcpStream::connect(address)?;
-            // The kernel reports a connection that is made, or has failed, as writable.
-            let io = Registered::new(stream, SourceKind::TcpStream, Interest::WRITABLE, location)?;
-            io.note_addresses(None, Some(address));
-            let local = io.operate(Operation::Connect, try_connected).await?;
-            io.note_addresses(Some(local), Some(address));
-            io.set_interest(Interest::READABLE)?;
-            Ok(Self { io })
-        }
+        let addresses = addresses.addresses();
+        first_of(addresses, async move |address| {
+            Self::connecting(mio::net::TcpStream::connect(address)?, address, location).await
+        })
+    }
+
+    /// Waits until a connection that has been begun is made.
+    async fn connecting(
+        stream: mio::net::TcpStream,
+        peer: SocketAddr,
+        location: &'static Location<'static>,
+    ) -> io::Result<Self> {
+        // The kernel reports a connection that is made, or has failed, as writable.
+        let io = Registered::new(stream, SourceKind::TcpStream, Interest::WRITABLE, location)?;
+        io.note_addresses(None, Some(peer));
+        let local = io.operate(Operation::Connect, try_connected).await?;
+        io.note_addresses(Some(local), Some(peer));
+        io.set_interest(Interest::READABLE)?;
+        Ok(Self { io })
     }
 
     /// A connection that a listener on `listening` has accepted.
