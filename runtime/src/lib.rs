@@ -6,11 +6,10 @@
 //!
 //! ```
 //! use nexus_runtime::net::{TcpListener, TcpStream};
-//! use std::net::Ipv4Addr;
 //!
 //! let runtime = nexus_runtime::Runtime::new()?;
 //! runtime.block_on(async {
-//!     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
 //!     let address = listener.local_addr()?;
 //!     let server = nexus_runtime::spawn(async move {
 //!         let (stream, _) = listener.accept().await?;

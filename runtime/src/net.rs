@@ -8,7 +8,7 @@ mod split;
 mod tcp_listener;
 mod tcp_stream;
 
-pub use addresses::ToSocketAddrs;
+pub use addresses::{ToSocketAddrs, lookup_host};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 pub use tcp_listener::TcpListener;
 pub use tcp_stream::TcpStream;

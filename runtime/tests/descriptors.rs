@@ -4,7 +4,6 @@ use nexus_runtime::net::{TcpListener, TcpStream};
 use nexus_runtime::{Builder, spawn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::File;
-use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 /// Opens files until there is no descriptor left.
@@ -22,7 +21,7 @@ fn accepting_without_descriptors_is_an_error_that_passes() {
     setrlimit(Resource::Nofile, limit).unwrap();
     // The endpoint's thread opens and closes descriptors of its own while it starts.
     Builder::new().endpoint(false).build().unwrap().block_on(async {
-        let listener = Rc::new(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
+        let listener = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address).await.unwrap();
         let mut files = exhaust();

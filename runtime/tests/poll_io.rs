@@ -6,7 +6,6 @@ use nexus_runtime::time::{Duration, timeout};
 use nexus_runtime::{Runtime, spawn, task};
 use std::future::poll_fn;
 use std::io::{ErrorKind, IoSlice};
-use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +22,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// A connection, as seen from both ends.
 async fn connection() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let accepting = spawn(async move { listener.accept().await.unwrap().0 });
     let client = TcpStream::connect(address).await.unwrap();

@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// use nexus_runtime::net::TcpListener;
 ///
 /// # async fn serve() -> std::io::Result<()> {
-/// let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 7007)).await?;
+/// let listener = TcpListener::bind("127.0.0.1:7007").await?;
 /// loop {
 ///     let (stream, _peer) = listener.accept().await?;
 ///     nexus_runtime::spawn(async move { stream.write_all(b"hello\n").await });

@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 /// use nexus_runtime::net::TcpStream;
 ///
 /// # async fn ask() -> std::io::Result<()> {
-/// let stream = TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, 7007)).await?;
+/// let stream = TcpStream::connect("127.0.0.1:7007").await?;
 /// stream.write_all(b"ping").await?;
 /// let mut answer = [0; 4];
 /// stream.read_exact(&mut answer).await?;
