@@ -372,6 +372,25 @@ impl Core {
         self.with_slot(token, |slot| slot.state(direction))
     }
 
+    /// What is ready of an interest, and after how many reports of the kernel.
+    pub(crate) fn ready(
+        &self,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(Readiness, u32), TokenError> {
+        self.with_slot(token, |slot| (slot.ready(interest), slot.reports))
+    }
+
+    /// Takes readiness away, because the token's owner says so, unless the kernel has reported something since.
+    pub(crate) fn consume_as_of(
+        &self,
+        token: Token,
+        direction: Direction,
+        reports: u32,
+    ) -> Result<(), TokenError> {
+        self.consume_if(token, direction, |slot| slot.reports == reports)
+    }
+
     /// Takes readiness away, because the token's owner says so.
     pub(crate) fn consume(&self, token: Token, direction: Direction) -> Result<(), TokenError> {
         self.consume_if(token, direction, |_| true)

@@ -25,6 +25,8 @@ pub(crate) struct Slot {
     use_: Use,
     pub(crate) readiness: Readiness,
     pub(crate) interest: Interest,
+    /// How often the kernel has reported something of this token.
+    pub(crate) reports: u32,
     readable: Side,
     writable: Side,
 }
@@ -97,6 +99,7 @@ impl Slots {
             use_: Use::Free { next: if index + 1 < capacity { Some(index + 1) } else { old_free } },
             readiness: Readiness::EMPTY,
             interest: Interest::EMPTY,
+            reports: 0,
             readable: Side::default(),
             writable: Side::default(),
         }));
@@ -187,6 +190,17 @@ impl Slot {
         State { ready: ready && !side.blocked, subscribed, polled: side.raw.is_some() }
     }
 
+    /// What is ready of an interest, with all that nothing clears.
+    pub(crate) fn ready(&mut self, interest: Interest) -> Readiness {
+        let mut ready = Readiness::EMPTY;
+        for direction in directions(interest) {
+            if self.state(direction).ready {
+                ready |= self.readiness & (Readiness::STICKY | own_bits(direction));
+            }
+        }
+        ready
+    }
+
     /// Takes in what the kernel says. The readiness before and after.
     pub(crate) fn report(&mut self, reported: Readiness) -> (Readiness, Readiness) {
         for direction in Direction::BOTH {
@@ -194,6 +208,7 @@ impl Slot {
                 self.side(direction).blocked = false;
             }
         }
+        self.reports = self.reports.wrapping_add(1);
         let before = self.readiness;
         self.readiness |= reported;
         (before, self.readiness)
@@ -201,12 +216,8 @@ impl Slot {
 
     /// Takes away what an operation may consume. The readiness before and after.
     pub(crate) fn consume(&mut self, direction: Direction) -> (Readiness, Readiness) {
-        let gone = match direction {
-            Direction::Readable => Readiness::READABLE | Readiness::PRIORITY,
-            Direction::Writable => Readiness::WRITABLE,
-        };
         let before = self.readiness;
-        self.readiness = before.without(gone);
+        self.readiness = before.without(own_bits(direction));
         (before, self.readiness)
     }
 
@@ -247,6 +258,23 @@ impl Slot {
         // Not `swap_remove`: waiters are woken in the order in which they came.
         Some(keyed.remove(index).1)
     }
+}
+
+/// The bits that an operation in this direction consumes.
+fn own_bits(direction: Direction) -> Readiness {
+    match direction {
+        Direction::Readable => Readiness::READABLE | Readiness::PRIORITY,
+        Direction::Writable => Readiness::WRITABLE,
+    }
+}
+
+/// The directions in which somebody with this interest waits.
+pub(crate) fn directions(interest: Interest) -> impl Iterator<Item = Direction> {
+    let readable = Interest::READABLE | Interest::PRIORITY;
+    [(Direction::Readable, readable), (Direction::Writable, Interest::WRITABLE)]
+        .into_iter()
+        .filter(move |&(_, own)| interest.intersects(own))
+        .map(|(direction, _)| direction)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -1,4 +1,4 @@
-//! A source with its token: what the types of [`net`](crate::net) are built on.
+//! A source with its token: what the types of [`net`](crate::net) and [`AsyncFd`](super::AsyncFd) are built on.
 //!
 //! Knows when an attempt is worth a system call, what its result says about the token's readiness, and where a task
 //! that has to wait leaves its waker. What is attempted it does not know.
@@ -8,14 +8,14 @@ mod wait;
 
 use self::registration::Registration;
 use self::wait::Wait;
-use super::slots::State;
+use super::slots::{State, directions};
 use super::token::Token;
+use crate::record::SocketName;
 use crate::runtime::Core;
 use nexus_protocol::event::{Operation, OperationResult, SourceKind, Subject, WaitOutcome};
-use nexus_protocol::{Direction, Interest};
+use nexus_protocol::{Direction, Interest, Readiness};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::panic::Location;
 use std::task::{Context, Poll};
@@ -33,6 +33,36 @@ pub(crate) struct Attempt<T> {
     pub(crate) result: OperationResult,
     /// A byte stream has transferred less than it was asked to: the next attempt would block, as a rule.
     pub(crate) short: bool,
+}
+
+/// What is ready of a source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    pub(crate) readiness: Readiness,
+    /// How often the kernel had reported something by then.
+    reports: u32,
+}
+
+/// How operations that we know nothing of are recorded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transfer {
+    /// Reads and writes.
+    Bytes,
+}
+
+impl Transfer {
+    fn operation(self, direction: Direction) -> Operation {
+        match (self, direction) {
+            (Self::Bytes, Direction::Readable) => Operation::Read,
+            (Self::Bytes, Direction::Writable) => Operation::Write,
+        }
+    }
+}
+
+/// The first direction of an interest, which must have one.
+fn first_direction(interest: Interest) -> io::Result<Direction> {
+    let empty = || io::Error::new(io::ErrorKind::InvalidInput, "the interest is empty");
+    directions(interest).next().ok_or_else(empty)
 }
 
 impl<S: AsRawFd> Registered<S> {
@@ -54,13 +84,26 @@ impl<S> Registered<S> {
         self.registration.token()
     }
 
+    /// Takes the source back, deregistered, and says if the kernel would not do that. Its token is given back anyway.
+    pub(crate) fn into_inner(self) -> (S, io::Result<()>) {
+        (self.source, self.registration.end())
+    }
+
     /// The source itself.
     pub(crate) fn get(&self) -> &S {
         &self.source
     }
 
+    pub(crate) fn get_mut(&mut self) -> &mut S {
+        &mut self.source
+    }
+
     /// Tells the recorder the addresses.
-    pub(crate) fn note_addresses(&self, local: Option<SocketAddr>, peer: Option<SocketAddr>) {
+    pub(crate) fn note_addresses(
+        &self,
+        local: Option<SocketName<'_>>,
+        peer: Option<SocketName<'_>>,
+    ) {
         // A runtime that is gone has no recorder to tell.
         let _ = self.core(|core| core.recorder.token_addresses(self.token().id, local, peer));
     }
@@ -99,19 +142,115 @@ impl<S> Registered<S> {
         self.core(|core| self.attempt(core, operation, &mut attempt))?
     }
 
-    /// Waits until a direction is ready.
-    pub(crate) async fn ready(&self, direction: Direction) -> io::Result<()> {
-        let mut wait = Wait::new(self.token(), direction);
-        poll_fn(|cx| self.ready_or_wait(Some(&mut wait), cx, direction)).await
+    /// Makes one attempt at something that the caller knows and we don't, whatever the readiness. If it would block, the
+    /// interest's directions are not ready before the next event.
+    pub(crate) fn try_io<R>(
+        &self,
+        interest: Interest,
+        transfer: Transfer,
+        attempt: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        let first = first_direction(interest)?;
+        self.core(|core| {
+            let done = attempt();
+            let result = match &done {
+                Ok(_) => OperationResult::Done(0),
+                Err(error) => OperationResult::of_error(error),
+            };
+            self.record(core, transfer.operation(first), result);
+            if result == OperationResult::WouldBlock {
+                for direction in directions(interest) {
+                    core.would_block(self.token(), direction)?;
+                }
+            }
+            done
+        })?
     }
 
-    /// The same as a poll. Whoever polled last in this direction is woken.
+    /// Repeats such an attempt whenever the interest is ready, until it does something else than block.
+    pub(crate) async fn async_io<R>(
+        &self,
+        interest: Interest,
+        transfer: Transfer,
+        mut attempt: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        let direction = first_direction(interest)?;
+        if interest == direction.into() {
+            let attempt = |_: &S| {
+                let value = attempt()?;
+                Ok(Attempt { value, result: OperationResult::Done(0), short: false })
+            };
+            return self.operate(transfer.operation(direction), attempt).await;
+        }
+        loop {
+            self.ready(interest).await?;
+            match self.try_io(interest, transfer, &mut attempt) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Waits until something of an interest is ready, and says what, with all that nothing clears.
+    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        first_direction(interest)?;
+        let mut waits = Direction::BOTH.map(|direction| Wait::new(self.token(), direction));
+        poll_fn(|cx| {
+            self.poll_core(|core| {
+                self.registration.widen(core, interest)?;
+                if let Some(ready) = self.look(core, interest)? {
+                    return Ok(Poll::Ready(ready));
+                }
+                for wait in &mut waits {
+                    if directions(interest).any(|direction| direction == wait.direction()) {
+                        wait.begin(core, cx.waker())?;
+                    }
+                }
+                Ok(Poll::Pending)
+            })
+        })
+        .await
+    }
+
+    /// The same for one direction as a poll. Whoever polled last in this direction is woken.
     pub(crate) fn poll_ready(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
-    ) -> Poll<io::Result<()>> {
-        self.ready_or_wait(None, cx, direction)
+    ) -> Poll<io::Result<Ready>> {
+        self.poll_core(|core| {
+            let state = core.state(self.token(), direction)?;
+            if !state.subscribed {
+                self.registration.widen(core, direction.into())?;
+            }
+            match self.look(core, direction.into())? {
+                Some(ready) => {
+                    self.end_polled(core, state, None, direction)?;
+                    Ok(Poll::Ready(ready))
+                }
+                None => {
+                    self.wait(core, None, cx, direction)?;
+                    Ok(Poll::Pending)
+                }
+            }
+        })
+    }
+
+    /// What is ready of an interest, if anything is.
+    fn look(&self, core: &Core, interest: Interest) -> io::Result<Option<Ready>> {
+        let (readiness, reports) = core.ready(self.token(), interest)?;
+        let ready = !readiness.is_empty();
+        let result = if ready { OperationResult::Done(0) } else { OperationResult::NotReady };
+        self.record(core, Operation::Ready, result);
+        Ok(ready.then_some(Ready { readiness, reports }))
+    }
+
+    /// Takes readiness away, because the source's owner says so, unless the kernel has reported something since.
+    pub(crate) fn clear(&self, interest: Interest, as_of: Ready) {
+        for direction in directions(interest) {
+            // A runtime that is gone keeps no readiness.
+            let _ = self.core(|core| core.consume_as_of(self.token(), direction, as_of.reports));
+        }
     }
 
     fn attempt_or_wait<T>(
@@ -132,7 +271,7 @@ impl<S> Registered<S> {
             match self.attempt(core, operation, attempt) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !state.subscribed {
-                        self.registration.widen(core, direction)?;
+                        self.registration.widen(core, direction.into())?;
                     }
                     self.wait(core, wait, cx, direction)?;
                     Ok(Poll::Pending)
@@ -145,34 +284,12 @@ impl<S> Registered<S> {
         })
     }
 
-    fn ready_or_wait(
-        &self,
-        wait: Option<&mut Wait>,
-        cx: &mut Context<'_>,
-        direction: Direction,
-    ) -> Poll<io::Result<()>> {
-        self.poll_core(|core| {
-            let state = core.state(self.token(), direction)?;
-            if !state.subscribed {
-                self.registration.widen(core, direction)?;
-            }
-            if !state.ready {
-                self.record(core, Operation::Ready, OperationResult::NotReady);
-                self.wait(core, wait, cx, direction)?;
-                return Ok(Poll::Pending);
-            }
-            self.record(core, Operation::Ready, OperationResult::Done(0));
-            self.end_polled(core, state, wait, direction)?;
-            Ok(Poll::Ready(()))
-        })
-    }
-
     /// A stream that has just been made is writable, so writes are tried before they are subscribed to; reads are not,
     /// since nothing may have come yet.
     fn is_worth_trying(&self, core: &Core, state: State, direction: Direction) -> io::Result<bool> {
         if !state.subscribed {
             match direction {
-                Direction::Readable => self.registration.widen(core, direction)?,
+                Direction::Readable => self.registration.widen(core, direction.into())?,
                 Direction::Writable => return Ok(true),
             }
         }

@@ -5,10 +5,11 @@ use crate::io::driver::Description;
 use crate::io::{Token, runtime_gone};
 use crate::runtime::Core;
 use mio::unix::SourceFd;
+use nexus_protocol::Interest;
 use nexus_protocol::event::SourceKind;
-use nexus_protocol::{Direction, Interest};
 use std::io;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::os::fd::RawFd;
 use std::panic::Location;
 
@@ -51,19 +52,32 @@ impl Registration {
         core.reregister(self.token, &mut SourceFd(&self.fd), interest)
     }
 
-    /// Registers for this direction as well. The kernel says then what is ready.
-    pub(super) fn widen(&self, core: &Core, direction: Direction) -> io::Result<()> {
+    /// Registers for this as well. The kernel says then what is ready.
+    pub(super) fn widen(&self, core: &Core, more: Interest) -> io::Result<()> {
         let interest = core.interest(self.token)?;
-        self.set_interest(core, interest | direction.into())
+        if interest.contains(more) {
+            return Ok(());
+        }
+        core.reregister(self.token, &mut SourceFd(&self.fd), interest | more)
+    }
+
+    /// Deregisters, and says if the kernel refuses. The token is given back all the same.
+    pub(super) fn end(self) -> io::Result<()> {
+        ManuallyDrop::new(self).deregister()
+    }
+
+    fn deregister(&self) -> io::Result<()> {
+        // Without a runtime there is nothing to give back: the kernel forgets the descriptor when it is closed.
+        context::with_runtime(self.token.runtime, |core| {
+            core.deregister(self.token, &mut SourceFd(&self.fd))
+        })
+        .unwrap_or(Ok(()))
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // A failure is recorded. Without a runtime there is nothing to give back: the kernel forgets the descriptor
-        // when it is closed.
-        context::with_runtime(self.token.runtime, |core| {
-            drop(core.deregister(self.token, &mut SourceFd(&self.fd)));
-        });
+        // A failure is recorded.
+        let _ = self.deregister();
     }
 }

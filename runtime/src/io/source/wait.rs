@@ -19,6 +19,10 @@ impl Wait {
         Self { token, direction, key: None }
     }
 
+    pub(super) fn direction(&self) -> Direction {
+        self.direction
+    }
+
     /// Makes sure that `waker` is fired when the direction becomes ready.
     pub(super) fn begin(&mut self, core: &Core, waker: &Waker) -> Result<(), TokenError> {
         let key = *self.key.get_or_insert_with(|| core.driver.next_wait());
