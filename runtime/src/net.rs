@@ -4,6 +4,7 @@
 //! is woken. Sockets are registered for what they need: a stream that only reads never subscribes to writable.
 
 mod addresses;
+mod datagram;
 mod listener;
 mod split;
 mod stream;
@@ -11,8 +12,17 @@ pub mod tcp;
 mod tcp_listener;
 mod tcp_socket;
 mod tcp_stream;
+mod udp_socket;
+pub mod unix;
+mod unix_datagram;
+mod unix_listener;
+mod unix_stream;
 
 pub use addresses::{ToSocketAddrs, lookup_host};
 pub use tcp_listener::TcpListener;
 pub use tcp_socket::TcpSocket;
 pub use tcp_stream::TcpStream;
+pub use udp_socket::UdpSocket;
+pub use unix_datagram::UnixDatagram;
+pub use unix_listener::UnixListener;
+pub use unix_stream::UnixStream;

@@ -48,6 +48,8 @@ pub(crate) struct Ready {
 pub(crate) enum Transfer {
     /// Reads and writes.
     Bytes,
+    /// Receives and sends.
+    Datagrams,
 }
 
 impl Transfer {
@@ -55,6 +57,8 @@ impl Transfer {
         match (self, direction) {
             (Self::Bytes, Direction::Readable) => Operation::Read,
             (Self::Bytes, Direction::Writable) => Operation::Write,
+            (Self::Datagrams, Direction::Readable) => Operation::Receive,
+            (Self::Datagrams, Direction::Writable) => Operation::Send,
         }
     }
 }

@@ -30,6 +30,14 @@ pub enum Addresses {
 }
 
 impl Addresses {
+    /// The first of them.
+    pub(super) async fn first(self) -> io::Result<SocketAddr> {
+        match self {
+            Self::One(address) => Ok(address),
+            several => several.resolve().await?.first().copied().ok_or_else(no_address),
+        }
+    }
+
     /// The addresses themselves.
     async fn resolve(self) -> io::Result<Vec<SocketAddr>> {
         match self {
@@ -86,9 +94,11 @@ pub(super) async fn first_of<T>(
             Err(error) => failure = Some(error),
         }
     }
-    Err(failure.unwrap_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidInput, "there is no address to try")
-    }))
+    Err(failure.unwrap_or_else(no_address))
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "there is no address to try")
 }
 
 pub(super) mod sealed {
