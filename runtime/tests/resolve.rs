@@ -1,6 +1,6 @@
 //! From names and texts to addresses.
 
-use nexus_runtime::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
+use nexus_runtime::net::{TcpListener, TcpSocket, TcpStream, ToSocketAddrs, lookup_host};
 use nexus_runtime::{Runtime, spawn};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -68,8 +68,10 @@ fn a_text_without_a_port_and_an_unknown_name_are_errors() {
 #[test]
 fn several_addresses_are_tried_in_turn() {
     block_on(async {
-        let (free, refusing) = listener().await;
-        drop(free);
+        // Bound, so that nobody else gets the address, but not listening.
+        let bound = TcpSocket::new_v4().unwrap();
+        bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let refusing = bound.local_addr().unwrap();
         let (listener, serving) = listener().await;
         let accepting = spawn(async move { listener.accept().await.map(|(_, peer)| peer) });
         let client = TcpStream::connect([refusing, serving]).await.unwrap();
