@@ -3,8 +3,9 @@
 use nexus_runtime::io::{IoHandle, Readiness};
 use nexus_runtime::net::{TcpListener, TcpStream};
 use nexus_runtime::time::{Duration, timeout};
-use nexus_runtime::{Runtime, spawn, task};
-use std::future::Future;
+use nexus_runtime::{Builder, Runtime, spawn, task};
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -227,4 +228,36 @@ fn streams_may_outlive_their_runtime() {
     assert!(error.to_string().contains("runtime of this source is gone"), "{error}");
     drop(client);
     drop(server);
+}
+
+#[test]
+fn operations_that_never_have_to_wait_share_the_thread() {
+    let runtime = Builder::new().task_budget(10).build().unwrap();
+    runtime.block_on(async {
+        let (client, server) = connection().await;
+        client.write_all(&[7; 3_000]).await.unwrap();
+        server.readable().await.unwrap();
+        let made = Rc::new(Cell::new(0));
+        let inside = made.clone();
+        let hot = spawn(async move {
+            let mut byte = [0];
+            for _ in 0..1_000 {
+                server.readable().await.unwrap();
+                inside.set(inside.get() + 1);
+                server.read(&mut byte).await.unwrap();
+                inside.set(inside.get() + 1);
+                poll_fn(|cx| server.poll_read(cx, &mut byte)).await.unwrap();
+                inside.set(inside.get() + 1);
+                poll_fn(|cx| server.poll_write_ready(cx)).await.unwrap();
+                inside.set(inside.get() + 1);
+            }
+        });
+        let mut last = 0;
+        while !hot.is_finished() {
+            task::yield_now().await;
+            assert!(made.get() - last <= 10, "{} in one poll", made.get() - last);
+            last = made.get();
+        }
+        hot.await.unwrap();
+    });
 }

@@ -12,6 +12,7 @@ use super::slots::{State, directions};
 use super::token::Token;
 use crate::record::SocketName;
 use crate::runtime::Core;
+use crate::task::poll_budget;
 use nexus_protocol::event::{Operation, OperationResult, SourceKind, Subject, WaitOutcome};
 use nexus_protocol::{Direction, Interest, Readiness};
 use std::future::poll_fn;
@@ -36,7 +37,7 @@ pub(crate) struct Attempt<T> {
 }
 
 /// What is ready of a source.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) readiness: Readiness,
     /// How often the kernel had reported something by then.
@@ -60,6 +61,13 @@ impl Transfer {
             (Self::Datagrams, Direction::Readable) => Operation::Receive,
             (Self::Datagrams, Direction::Writable) => Operation::Send,
         }
+    }
+}
+
+fn only_some<T>(looked: Poll<Option<T>>) -> Poll<T> {
+    match looked {
+        Poll::Ready(Some(found)) => Poll::Ready(found),
+        _ => Poll::Pending,
     }
 }
 
@@ -202,15 +210,14 @@ impl<S> Registered<S> {
         poll_fn(|cx| {
             self.poll_core(|core| {
                 self.registration.widen(core, interest)?;
-                if let Some(ready) = self.look(core, interest)? {
-                    return Ok(Poll::Ready(ready));
-                }
-                for wait in &mut waits {
-                    if directions(interest).any(|direction| direction == wait.direction()) {
-                        wait.begin(core, cx.waker())?;
+                let looked = self.look(core, cx, interest)?;
+                if looked == Poll::Ready(None) {
+                    for direction in directions(interest) {
+                        let wait = waits.iter_mut().find(|wait| wait.direction() == direction);
+                        wait.expect("there is one a direction").begin(core, cx.waker())?;
                     }
                 }
-                Ok(Poll::Pending)
+                Ok(only_some(looked))
             })
         })
         .await
@@ -227,26 +234,34 @@ impl<S> Registered<S> {
             if !state.subscribed {
                 self.registration.widen(core, direction.into())?;
             }
-            match self.look(core, direction.into())? {
-                Some(ready) => {
-                    self.end_polled(core, state, None, direction)?;
-                    Ok(Poll::Ready(ready))
-                }
-                None => {
-                    self.wait(core, None, cx, direction)?;
-                    Ok(Poll::Pending)
-                }
+            let looked = self.look(core, cx, direction.into())?;
+            match looked {
+                Poll::Ready(Some(_)) => self.end_polled(core, state, None, direction)?,
+                Poll::Ready(None) => self.wait(core, None, cx, direction)?,
+                Poll::Pending => {}
             }
+            Ok(only_some(looked))
         })
     }
 
-    /// What is ready of an interest, if anything is.
-    fn look(&self, core: &Core, interest: Interest) -> io::Result<Option<Ready>> {
+    /// What is ready of an interest, if anything is. Pending if the task has had its share, and will be polled again.
+    fn look(
+        &self,
+        core: &Core,
+        cx: &mut Context<'_>,
+        interest: Interest,
+    ) -> io::Result<Poll<Option<Ready>>> {
         let (readiness, reports) = core.ready(self.token(), interest)?;
-        let ready = !readiness.is_empty();
-        let result = if ready { OperationResult::Done(0) } else { OperationResult::NotReady };
-        self.record(core, Operation::Ready, result);
-        Ok(ready.then_some(Ready { readiness, reports }))
+        if readiness.is_empty() {
+            self.record(core, Operation::Ready, OperationResult::NotReady);
+            return Ok(Poll::Ready(None));
+        }
+        if poll_budget(core, cx).is_pending() {
+            return Ok(Poll::Pending);
+        }
+        core.budget.spend();
+        self.record(core, Operation::Ready, OperationResult::Done(0));
+        Ok(Poll::Ready(Some(Ready { readiness, reports })))
     }
 
     /// Takes readiness away, because the source's owner says so, unless the kernel has reported something since.
@@ -272,6 +287,9 @@ impl<S> Registered<S> {
                 self.wait(core, wait, cx, direction)?;
                 return Ok(Poll::Pending);
             }
+            if poll_budget(core, cx).is_pending() {
+                return Ok(Poll::Pending);
+            }
             match self.attempt(core, operation, attempt) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !state.subscribed {
@@ -281,6 +299,7 @@ impl<S> Registered<S> {
                     Ok(Poll::Pending)
                 }
                 result => {
+                    core.budget.spend();
                     self.end_polled(core, state, wait, direction)?;
                     result.map(Poll::Ready)
                 }
