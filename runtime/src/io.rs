@@ -10,6 +10,7 @@ mod handle;
 mod slots;
 pub(crate) mod source;
 mod token;
+mod waits;
 
 pub use async_fd::{AsyncFd, AsyncFdReadyGuard, TryIoError};
 pub use handle::IoHandle;

@@ -19,7 +19,6 @@ use nexus_protocol::{Direction, Interest, Readiness, Seq, TokenId};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::panic::Location;
-use std::task::Waker;
 use std::time::Duration;
 
 /// The wake-up of other threads.
@@ -346,7 +345,7 @@ impl Core {
     }
 
     /// Calls `body` with the slot of a live token.
-    fn with_slot<R>(
+    pub(super) fn with_slot<R>(
         &self,
         token: Token,
         body: impl FnOnce(&mut Slot) -> R,
@@ -425,96 +424,5 @@ impl Core {
             self.recorder.transition(token.id, before, after, TransitionReason::Consumed, 0);
         }
         Ok(())
-    }
-
-    /// Sets the one waker that a direction of a token has for the raw handle and for `poll_*`.
-    pub(crate) fn set_waker(
-        &self,
-        token: Token,
-        direction: Direction,
-        waker: &Waker,
-    ) -> Result<(), TokenError> {
-        let waits = self.with_slot(token, |slot| {
-            slot.raw(direction).as_ref().is_some_and(|waiter| waiter.waker.will_wake(waker))
-        })?;
-        if waits {
-            return Ok(());
-        }
-        // The waker may be foreign code that comes back here when it is cloned or dropped: nothing is borrowed then.
-        let waker = waker.clone();
-        self.clear_waker(token, direction, WaitOutcome::Dropped)?;
-        let wait = self.recorder.wait_begin(WaitFor::Token(token.id, direction));
-        let waiter = Waiter { waker, wait };
-        let raced = self.with_slot(token, |slot| slot.raw(direction).replace(waiter))?;
-        self.end_waiter(token, direction, raced, WaitOutcome::Dropped);
-        Ok(())
-    }
-
-    /// Takes out the waker that [`Core::set_waker`] has set, if it was not fired.
-    pub(crate) fn clear_waker(
-        &self,
-        token: Token,
-        direction: Direction,
-        outcome: WaitOutcome,
-    ) -> Result<(), TokenError> {
-        let waiter = self.with_slot(token, |slot| slot.raw(direction).take())?;
-        self.end_waiter(token, direction, waiter, outcome);
-        Ok(())
-    }
-
-    /// Makes sure that the wait with this key wakes `waker` when the direction becomes ready.
-    pub(crate) fn wait(
-        &self,
-        token: Token,
-        direction: Direction,
-        key: u64,
-        waker: &Waker,
-    ) -> Result<(), TokenError> {
-        let waits = self.with_slot(token, |slot| {
-            slot.keyed(direction, key).map(|waiter| waiter.waker.will_wake(waker))
-        })?;
-        if waits == Some(true) {
-            return Ok(());
-        }
-        // See `set_waker`.
-        let waker = waker.clone();
-        let replaced = match waits {
-            Some(_) => self.with_slot(token, |slot| match slot.keyed(direction, key) {
-                Some(waiter) => Ok(std::mem::replace(&mut waiter.waker, waker)),
-                None => Err(waker),
-            })?,
-            None => Err(waker),
-        };
-        if let Err(waker) = replaced {
-            let wait = self.recorder.wait_begin(WaitFor::Token(token.id, direction));
-            let waiter = Waiter { waker, wait };
-            self.with_slot(token, |slot| slot.add_keyed(direction, key, waiter))?;
-        }
-        Ok(())
-    }
-
-    /// Ends a wait whose future is dropped, or has what it wanted.
-    pub(crate) fn end_wait(
-        &self,
-        token: Token,
-        direction: Direction,
-        key: u64,
-        outcome: WaitOutcome,
-    ) {
-        if let Ok(waiter) = self.with_slot(token, |slot| slot.remove_keyed(direction, key)) {
-            self.end_waiter(token, direction, waiter, outcome);
-        }
-    }
-
-    fn end_waiter(
-        &self,
-        token: Token,
-        direction: Direction,
-        waiter: Option<Waiter>,
-        outcome: WaitOutcome,
-    ) {
-        if let Some(waiter) = waiter {
-            self.recorder.wait_end(waiter.wait, WaitFor::Token(token.id, direction), outcome);
-        }
     }
 }

@@ -64,19 +64,6 @@ impl Transfer {
     }
 }
 
-fn only_some<T>(looked: Poll<Option<T>>) -> Poll<T> {
-    match looked {
-        Poll::Ready(Some(found)) => Poll::Ready(found),
-        _ => Poll::Pending,
-    }
-}
-
-/// The first direction of an interest, which must have one.
-fn first_direction(interest: Interest) -> io::Result<Direction> {
-    let empty = || io::Error::new(io::ErrorKind::InvalidInput, "the interest is empty");
-    directions(interest).next().ok_or_else(empty)
-}
-
 impl<S: AsRawFd> Registered<S> {
     /// Registers a source with the runtime this thread is inside of.
     #[track_caller]
@@ -393,4 +380,18 @@ impl<S> Registered<S> {
             Err(error) => Poll::Ready(Err(error)),
         }
     }
+}
+
+/// Nothing found means that there is something to wait for.
+fn only_some<T>(looked: Poll<Option<T>>) -> Poll<T> {
+    match looked {
+        Poll::Ready(Some(found)) => Poll::Ready(found),
+        _ => Poll::Pending,
+    }
+}
+
+/// The first direction of an interest, which must have one.
+fn first_direction(interest: Interest) -> io::Result<Direction> {
+    let empty = || io::Error::new(io::ErrorKind::InvalidInput, "the interest is empty");
+    directions(interest).next().ok_or_else(empty)
 }

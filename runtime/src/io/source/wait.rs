@@ -25,8 +25,14 @@ impl Wait {
 
     /// Makes sure that `waker` is fired when the direction becomes ready.
     pub(super) fn begin(&mut self, core: &Core, waker: &Waker) -> Result<(), TokenError> {
-        let key = *self.key.get_or_insert_with(|| core.driver.next_wait());
-        core.wait(self.token, self.direction, key, waker)
+        match self.key {
+            Some(key) => core.renew_wait(self.token, self.direction, key, waker),
+            None => {
+                let key = core.driver.next_wait();
+                self.key = Some(key);
+                core.begin_wait(self.token, self.direction, key, waker.clone())
+            }
+        }
     }
 }
 
