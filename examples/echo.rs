@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 async fn serve(address: SocketAddr) -> io::Result<()> {
-    let listener = TcpListener::bind(address)?;
+    let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
     loop {
         match listener.accept().await {

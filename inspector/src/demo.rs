@@ -36,10 +36,10 @@ const RING_RECORDS: usize = 1 << 19;
 pub fn run() -> io::Result<()> {
     Builder::new().name(NAME).initial_slots(16).ring_records(RING_RECORDS).build()?.block_on(
         async {
-            orders::start()?;
-            feed::start()?;
+            orders::start().await?;
+            feed::start().await?;
             desk::start()?;
-            sins::start()?;
+            sins::start().await?;
             pending().await
         },
     )

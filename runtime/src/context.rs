@@ -84,9 +84,13 @@ pub(crate) fn give_back_shared(shared: Arc<Shared>) {
 
 /// Calls `body` with the runtime that has this id, whether the thread is inside of it or not. `None` if it is gone, or
 /// lives on another thread.
+#[inline]
 pub(crate) fn with_runtime<R>(id: RuntimeId, body: impl FnOnce(&Core) -> R) -> Option<R> {
-    if try_with(|core| core.id == id) == Some(true) {
-        return try_with(body);
+    // SAFETY: as in `try_with`.
+    if let Some(core) = unsafe { CURRENT.get().as_ref() }
+        && core.id == id
+    {
+        return Some(body(core));
     }
     let find =
         |live: &RefCell<Vec<Rc<Core>>>| live.borrow().iter().find(|core| core.id == id).cloned();

@@ -4,12 +4,15 @@
 //! the kernel has said of a token, its [`Readiness`], until an operation consumes it, and wakes those who wait, by
 //! [`Direction`].
 
+mod async_fd;
 pub(crate) mod driver;
 mod handle;
 mod slots;
 pub(crate) mod source;
 mod token;
+mod waits;
 
+pub use async_fd::{AsyncFd, AsyncFdReadyGuard, TryIoError};
 pub use handle::IoHandle;
 pub use mio::event::Source;
 pub use nexus_protocol::event::{Operation, RefusalReason, SourceKind};

@@ -9,7 +9,7 @@
 //!
 //! let runtime = nexus_runtime::Runtime::new()?;
 //! runtime.block_on(async {
-//!     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap())?;
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
 //!     let address = listener.local_addr()?;
 //!     let server = nexus_runtime::spawn(async move {
 //!         let (stream, _) = listener.accept().await?;
@@ -27,6 +27,7 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("nexus_runtime supports 64-bit Linux only");
 
+mod blocking;
 mod builder;
 mod context;
 mod endpoint;

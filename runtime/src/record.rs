@@ -67,6 +67,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 pub(crate) use self::tasks::{TaskProbe, WaitProbe};
+pub(crate) use self::tokens::SocketName;
 
 /// Switches recording off for a whole process when it is `off`, whatever the builder says.
 const SWITCH: &str = "NEXUS_RECORDER";

@@ -126,7 +126,7 @@ fn a_spinning_runtime_notices_sockets_timers_and_threads() {
     ];
     for builder in spins {
         builder.build().unwrap().block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let server = spawn(async move {
                 let (stream, _) = listener.accept().await?;

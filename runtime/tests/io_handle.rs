@@ -5,11 +5,12 @@ use nexus_runtime::io::{
 };
 use nexus_runtime::time::{Duration, sleep};
 use nexus_runtime::{Builder, Runtime, task};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Poll, Wake, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 #[derive(Default)]
 struct Counter(AtomicUsize);
@@ -260,5 +261,64 @@ fn an_attempt_that_would_block_clears_its_direction() {
         assert_eq!(io.readiness(token), Ok(Readiness::EMPTY));
         io.deregister(token, &mut source).unwrap();
         assert!(io.attempt(token, Operation::Read, || unreachable!("the token is stale")).is_err());
+    });
+}
+
+/// A waker that asks for its token whenever it is cloned, fired or dropped.
+struct Nosy(Cell<Option<Token>>);
+
+impl Nosy {
+    const VTABLE: RawWakerVTable = RawWakerVTable::new(
+        |nosy| {
+            Self::ask(nosy);
+            RawWaker::new(nosy, &Self::VTABLE)
+        },
+        Self::ask,
+        Self::ask,
+        Self::ask,
+    );
+
+    fn waker(&'static self) -> Waker {
+        // SAFETY: the functions only read a static of the one thread that uses the waker.
+        unsafe { Waker::new(std::ptr::from_ref(self).cast(), &Self::VTABLE) }
+    }
+
+    fn ask(nosy: *const ()) {
+        // SAFETY: it was made from a static reference in `waker`.
+        let nosy = unsafe { &*nosy.cast::<Self>() };
+        if let Some(token) = nosy.0.get() {
+            let _ = IoHandle::current().readiness(token);
+            let _ = IoHandle::current().clear_readable(token);
+        }
+    }
+}
+
+#[test]
+fn wakers_may_come_back_whenever_they_are_touched() {
+    Runtime::new().unwrap().block_on(async {
+        let io = IoHandle::current();
+        let (mut source, mut peer) = pair();
+        let token = io.register(&mut source, Interest::READABLE, Waker::noop()).unwrap();
+        let nosy: &'static Nosy = Box::leak(Box::new(Nosy(Cell::new(Some(token)))));
+        io.set_waker(token, Direction::Readable, nosy.waker()).unwrap();
+        io.set_waker(token, Direction::Readable, Waker::noop().clone()).unwrap();
+        io.set_waker(token, Direction::Readable, nosy.waker()).unwrap();
+        peer.write_all(b"x").unwrap();
+        turns().await;
+        io.set_waker(token, Direction::Writable, nosy.waker()).unwrap();
+        io.deregister(token, &mut source).unwrap();
+
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let stream = nexus_runtime::net::UnixStream::from_std(ours).unwrap();
+        nosy.0.set(Some(stream.token()));
+        let mut buffer = [0; 8];
+        let waker = nosy.waker();
+        let mut reading = Box::pin(stream.read(&mut buffer));
+        for waker in [&waker, Waker::noop(), &waker] {
+            assert!(reading.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+        }
+        drop(reading);
+        assert!(stream.poll_read(&mut Context::from_waker(&waker), &mut buffer).is_pending());
+        drop(stream);
     });
 }

@@ -14,7 +14,7 @@ fn main() -> io::Result<()> {
     let address: SocketAddr =
         std::env::args().nth(1).and_then(|argument| argument.parse().ok()).expect("ADDRESS:PORT");
     Builder::new().name("relay").build()?.block_on(async {
-        let listener = TcpListener::bind(address)?;
+        let listener = TcpListener::bind(address).await?;
         println!("listening on {}", listener.local_addr()?);
         loop {
             let (left, _) = listener.accept().await?;

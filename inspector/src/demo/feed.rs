@@ -8,8 +8,8 @@ use std::io;
 /// How long a burst's gaps are for each subscriber at most, in milliseconds, and how large its writes.
 const SUBSCRIBERS: [(u64, usize); 5] = [(4, 200), (6, 1_500), (12, 400), (40, 16_000), (180, 64)];
 
-pub(super) fn start() -> io::Result<()> {
-    let listener = TcpListener::bind(loopback())?;
+pub(super) async fn start() -> io::Result<()> {
+    let listener = TcpListener::bind(loopback()).await?;
     let address = listener.local_addr()?;
     spawn("feed-listener", async move {
         for (index, (gap_millis, bytes)) in SUBSCRIBERS.into_iter().enumerate() {

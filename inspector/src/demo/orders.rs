@@ -12,8 +12,8 @@ const REQUEST_BYTES: usize = 64;
 const PAUSES_MICROS: [u64; 9] =
     [900, 1_700, 3_000, 6_000, 12_000, 25_000, 60_000, 200_000, 700_000];
 
-pub(super) fn start() -> io::Result<()> {
-    let listener = TcpListener::bind(loopback())?;
+pub(super) async fn start() -> io::Result<()> {
+    let listener = TcpListener::bind(loopback()).await?;
     let address = listener.local_addr()?;
     spawn("order-listener", serve(listener));
     for pause in PAUSES_MICROS {

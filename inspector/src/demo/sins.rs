@@ -15,12 +15,12 @@ use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::task::{Context, Poll, Waker};
 
-pub(super) fn start() -> io::Result<()> {
+pub(super) async fn start() -> io::Result<()> {
     let (quotes, reader) = UnixStream::pair()?;
     spawn("quote-writer", write_quotes(quotes));
     spawn("quote-reader", read_quotes(reader));
     spawn("price-watch", watch_price());
-    cache_sessions()
+    cache_sessions().await
 }
 
 /// A Unix stream on the raw handle.
@@ -125,9 +125,9 @@ async fn watch_price() -> io::Result<()> {
 }
 
 /// The third sin: sessions that are kept "for later". Clients say hello once and are never heard of again.
-fn cache_sessions() -> io::Result<()> {
+async fn cache_sessions() -> io::Result<()> {
     const CACHED_AT_MOST: usize = 48;
-    let listener = TcpListener::bind(loopback())?;
+    let listener = TcpListener::bind(loopback()).await?;
     let address = listener.local_addr()?;
     spawn("session-cache", async move {
         let mut cache = Vec::new();

@@ -7,9 +7,10 @@ use super::client::{Client, Left};
 use super::control::Control;
 use super::directory::Bound;
 use super::publisher::Sources;
-use super::system::{self, Guarded};
+use super::system::Guarded;
 use super::timeline::Timeline;
 use super::{MAX_CLIENTS, TARGET};
+use crate::net::unix::UCred;
 use crate::record::clock::{Clock, monotonic_ns};
 use crate::record::registry::Registry;
 use crate::record::strings::Strings;
@@ -191,11 +192,11 @@ impl Server {
     /// Takes a connection in, if it comes from our own user or root and there is room.
     fn admit(&mut self, stream: UnixStream, now: Instant) {
         let own = rustix::process::geteuid().as_raw();
-        let peer = match system::peer(&stream).and_then(|peer| {
+        let peer = match UCred::of_peer(&stream).and_then(|peer| {
             stream.set_nonblocking(true)?;
             Ok(peer)
         }) {
-            Ok(peer) if peer.uid == own || peer.uid == 0 => peer,
+            Ok(peer) if peer.uid() == own || peer.uid() == 0 => peer,
             Ok(peer) => {
                 tracing::warn!(target: TARGET, ?peer, "a client of another user was refused");
                 return;

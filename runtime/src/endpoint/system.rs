@@ -1,13 +1,12 @@
 //! What the endpoint asks of the operating system and cannot ask safely: the module with its unsafe code.
 //!
-//! Signals, scheduling, fork and exit, and who is at the other end of a socket. Knows nothing of clients or frames.
+//! Signals, scheduling, fork and exit. Knows nothing of clients or frames.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Whether the program runs with more rights than its caller (set-user-id, capabilities): the environment is not to be
@@ -19,7 +18,7 @@ pub(super) fn is_secure() -> bool {
 
 /// Calls `body` with all signals blocked on this thread: a thread spawned in it is born with them blocked, so that the
 /// program's handlers never run on it.
-pub(super) fn with_signals_blocked<R>(body: impl FnOnce() -> R) -> R {
+pub(crate) fn with_signals_blocked<R>(body: impl FnOnce() -> R) -> R {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `sigfillset` initialises the set it is given; `pthread_sigmask` reads it, and fills the other one if it
@@ -57,37 +56,6 @@ pub(super) fn schedule_ordinarily(cpus: Option<&[usize]>) {
     };
     if let Err(error) = wanted.and_then(|set| sched_setaffinity(None, &set)) {
         tracing::warn!(target: super::TARGET, %error, ?cpus, "the endpoint's thread stays on its CPUs");
-    }
-}
-
-/// Who is at the other end of a connected socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Peer {
-    /// Its process, or zero if that is in another PID namespace.
-    pub(super) pid: i32,
-    /// Its effective user when it connected.
-    pub(super) uid: u32,
-}
-
-/// Asks the kernel who connected.
-pub(super) fn peer(stream: &UnixStream) -> io::Result<Peer> {
-    let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: the descriptor is open while `stream` is borrowed, and the kernel writes at most `length` bytes to the
-    // structure, all of whose bit patterns are valid.
-    let result = unsafe {
-        libc::getsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut credentials).cast(),
-            &raw mut length,
-        )
-    };
-    if result == 0 && length as usize == size_of::<libc::ucred>() {
-        Ok(Peer { pid: credentials.pid, uid: credentials.uid })
-    } else {
-        Err(io::Error::last_os_error())
     }
 }
 
@@ -177,14 +145,6 @@ pub(super) fn close_guarded_in_child() {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_peer_of_a_socket_pair_is_this_process() {
-        let (one, _other) = UnixStream::pair().unwrap();
-        let peer = peer(&one).unwrap();
-        assert_eq!(peer.pid.unsigned_abs(), std::process::id());
-        assert_eq!(peer.uid, rustix::process::geteuid().as_raw());
-    }
 
     #[test]
     fn a_thread_spawned_with_signals_blocked_has_them_blocked() {

@@ -3,7 +3,8 @@
 //! Knows tokens, directions and wakers, and nothing of tasks. All registrations are edge-triggered; what the kernel has
 //! said stays in the token's readiness until an operation consumes it.
 
-use super::slots::{Released, Slots, Waiter};
+use super::MORE_THAN_DATA;
+use super::slots::{Released, Slot, Slots, State, Waiter};
 use super::token::{Token, TokenError};
 use crate::builder::Builder;
 use crate::record::Recorder;
@@ -18,7 +19,6 @@ use nexus_protocol::{Direction, Interest, Readiness, Seq, TokenId};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::panic::Location;
-use std::task::Waker;
 use std::time::Duration;
 
 /// The wake-up of other threads.
@@ -164,9 +164,7 @@ impl Driver {
             recorder.stale_event(token, slots.generation(token.slot), reported);
             return 0;
         };
-        let before = slot.readiness;
-        slot.readiness |= reported;
-        let after = slot.readiness;
+        let (before, after) = slot.report(reported);
         let mut fired = self.fired.borrow_mut();
         for direction in Direction::BOTH {
             if reported.is_ready(direction) {
@@ -347,10 +345,10 @@ impl Core {
     }
 
     /// Calls `body` with the slot of a live token.
-    fn with_slot<R>(
+    pub(super) fn with_slot<R>(
         &self,
         token: Token,
-        body: impl FnOnce(&mut super::slots::Slot) -> R,
+        body: impl FnOnce(&mut Slot) -> R,
     ) -> Result<R, TokenError> {
         let refuse = |reason| TokenError { token: token.id, reason };
         if token.runtime != self.id {
@@ -367,74 +365,64 @@ impl Core {
         self.with_slot(token, |slot| slot.interest)
     }
 
-    /// Takes readiness away: an operation found nothing left in this direction, or its owner says so.
+    /// What an operation in this direction has to know.
+    #[inline]
+    pub(crate) fn state(&self, token: Token, direction: Direction) -> Result<State, TokenError> {
+        self.with_slot(token, |slot| slot.state(direction))
+    }
+
+    /// What is ready of an interest, and after how many reports of the kernel.
+    pub(crate) fn ready(
+        &self,
+        token: Token,
+        interest: Interest,
+    ) -> Result<(Readiness, u32), TokenError> {
+        self.with_slot(token, |slot| (slot.ready(interest), slot.reports))
+    }
+
+    /// Takes readiness away, because the token's owner says so, unless the kernel has reported something since.
+    pub(crate) fn consume_as_of(
+        &self,
+        token: Token,
+        direction: Direction,
+        reports: u32,
+    ) -> Result<(), TokenError> {
+        self.consume_if(token, direction, |slot| slot.reports == reports)
+    }
+
+    /// Takes readiness away, because the token's owner says so.
     pub(crate) fn consume(&self, token: Token, direction: Direction) -> Result<(), TokenError> {
-        let gone = match direction {
-            Direction::Readable => Readiness::READABLE | Readiness::PRIORITY,
-            Direction::Writable => Readiness::WRITABLE,
-        };
+        self.consume_if(token, direction, |_| true)
+    }
+
+    /// Takes readiness away: an operation would have blocked. Only an event makes the direction ready again.
+    pub(crate) fn would_block(&self, token: Token, direction: Direction) -> Result<(), TokenError> {
+        self.consume_if(token, direction, |slot| {
+            slot.block(direction);
+            true
+        })
+    }
+
+    /// Takes readiness away: a byte stream has transferred less than asked for. Not if there is more than data to tell:
+    /// one edge can carry data and an end of file.
+    #[inline]
+    pub(crate) fn ran_short(&self, token: Token, direction: Direction) -> Result<(), TokenError> {
+        self.consume_if(token, direction, |slot| !slot.readiness.intersects(MORE_THAN_DATA))
+    }
+
+    #[inline]
+    fn consume_if(
+        &self,
+        token: Token,
+        direction: Direction,
+        condition: impl FnOnce(&mut Slot) -> bool,
+    ) -> Result<(), TokenError> {
         let (before, after) = self.with_slot(token, |slot| {
-            let before = slot.readiness;
-            slot.readiness = before.without(gone);
-            (before, slot.readiness)
+            if condition(slot) { slot.consume(direction) } else { (slot.readiness, slot.readiness) }
         })?;
         if before != after {
             self.recorder.transition(token.id, before, after, TransitionReason::Consumed, 0);
         }
         Ok(())
-    }
-
-    /// Sets the one waker that a direction of a token has for the raw handle.
-    pub(crate) fn set_waker(
-        &self,
-        token: Token,
-        direction: Direction,
-        waker: Waker,
-    ) -> Result<(), TokenError> {
-        self.with_slot(token, |_| ())?;
-        let target = WaitFor::Token(token.id, direction);
-        let wait = self.recorder.wait_begin(target);
-        let replaced =
-            self.with_slot(token, |slot| slot.set_raw(direction, Waiter { waker, wait }))?;
-        if let Some(replaced) = replaced {
-            self.recorder.wait_end(replaced.wait, target, WaitOutcome::Dropped);
-        }
-        Ok(())
-    }
-
-    /// Makes sure that the wait with this key wakes `waker` when the direction becomes ready.
-    pub(crate) fn wait(
-        &self,
-        token: Token,
-        direction: Direction,
-        key: u64,
-        waker: &Waker,
-    ) -> Result<(), TokenError> {
-        let waits = self.with_slot(token, |slot| match slot.keyed(direction, key) {
-            Some(waiter) => {
-                waiter.waker.clone_from(waker);
-                true
-            }
-            None => false,
-        })?;
-        if !waits {
-            let wait = self.recorder.wait_begin(WaitFor::Token(token.id, direction));
-            let waiter = Waiter { waker: waker.clone(), wait };
-            self.with_slot(token, |slot| slot.add_keyed(direction, key, waiter))?;
-        }
-        Ok(())
-    }
-
-    /// Ends a wait whose future is dropped, or has what it wanted.
-    pub(crate) fn end_wait(
-        &self,
-        token: Token,
-        direction: Direction,
-        key: u64,
-        outcome: WaitOutcome,
-    ) {
-        if let Ok(Some(waiter)) = self.with_slot(token, |slot| slot.remove_keyed(direction, key)) {
-            self.recorder.wait_end(waiter.wait, WaitFor::Token(token.id, direction), outcome);
-        }
     }
 }

@@ -83,7 +83,7 @@ impl IoHandle {
             let token = core.register(source, interest, Description { kind, fd, location })?;
             for direction in Direction::BOTH {
                 if interest.contains(direction.into()) {
-                    core.set_waker(token, direction, waker.clone())?;
+                    core.set_waker(token, direction, waker)?;
                 }
             }
             Ok(token)
@@ -117,7 +117,7 @@ impl IoHandle {
         direction: Direction,
         waker: Waker,
     ) -> Result<(), TokenError> {
-        self.with_token(token, |core| core.set_waker(token, direction, waker))
+        self.with_token(token, |core| core.set_waker(token, direction, &waker))
     }
 
     /// What the kernel has reported of a token and nobody has cleared.
@@ -172,7 +172,7 @@ impl IoHandle {
         };
         self.with(|core| core.recorder.operation(operation, Subject::Token(token.id), result))?;
         if result == OperationResult::WouldBlock {
-            self.with_token(token, |core| core.consume(token, operation.direction()))?;
+            self.with_token(token, |core| core.would_block(token, operation.direction()))?;
         }
         done
     }

@@ -25,8 +25,21 @@ pub(crate) struct Slot {
     use_: Use,
     pub(crate) readiness: Readiness,
     pub(crate) interest: Interest,
-    readable: Waiters,
-    writable: Waiters,
+    /// How often the kernel has reported something of this token.
+    pub(crate) reports: u32,
+    readable: Side,
+    writable: Side,
+}
+
+/// What an operation in one direction has to know of its token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct State {
+    /// An attempt may succeed: the kernel has said so, and none has found the opposite since.
+    pub(crate) ready: bool,
+    /// The kernel will say when that changes.
+    pub(crate) subscribed: bool,
+    /// A waker is set that is not of an asynchronous operation's wait.
+    pub(crate) polled: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,10 +48,13 @@ enum Use {
     Free { next: Option<u32> },
 }
 
-/// Who sleeps on one direction of a token.
+/// One direction of a token.
 #[derive(Default)]
-struct Waiters {
-    /// The one set through the raw handle, of which there is one a direction.
+struct Side {
+    /// An attempt would have blocked, and no event has come since. Needed beside the readiness, since bits that nothing
+    /// clears (closed, error) call a direction ready that may block all the same.
+    blocked: bool,
+    /// The waiter of the raw handle and of `poll_*` methods, of which there is one a direction.
     raw: Option<Waiter>,
     /// Those of asynchronous operations, each with the key of its wait.
     keyed: Vec<(u64, Waiter)>,
@@ -83,8 +99,9 @@ impl Slots {
             use_: Use::Free { next: if index + 1 < capacity { Some(index + 1) } else { old_free } },
             readiness: Readiness::EMPTY,
             interest: Interest::EMPTY,
-            readable: Waiters::default(),
-            writable: Waiters::default(),
+            reports: 0,
+            readable: Side::default(),
+            writable: Side::default(),
         }));
         if first < capacity {
             self.free = Some(first);
@@ -120,6 +137,7 @@ impl Slots {
         let mut waiters = Vec::new();
         for direction in Direction::BOTH {
             waiters.extend(slot.take_waiters(direction).map(|waiter| (direction, waiter)));
+            slot.side(direction).blocked = false;
         }
         let released = Released { readiness, waiters };
         slot.interest = Interest::EMPTY;
@@ -157,26 +175,71 @@ impl Slot {
         }
     }
 
-    fn waiters(&mut self, direction: Direction) -> &mut Waiters {
+    fn side(&mut self, direction: Direction) -> &mut Side {
         match direction {
             Direction::Readable => &mut self.readable,
             Direction::Writable => &mut self.writable,
         }
     }
 
-    /// Takes all who wait for this direction.
-    pub(crate) fn take_waiters(&mut self, direction: Direction) -> impl Iterator<Item = Waiter> {
-        self.waiters(direction).take()
+    /// See [`State`].
+    pub(crate) fn state(&mut self, direction: Direction) -> State {
+        let (ready, subscribed) =
+            (self.readiness.is_ready(direction), self.interest.contains(direction.into()));
+        let side = self.side(direction);
+        State { ready: ready && !side.blocked, subscribed, polled: side.raw.is_some() }
     }
 
-    /// Sets the waiter of the raw handle and returns the one before.
-    pub(crate) fn set_raw(&mut self, direction: Direction, waiter: Waiter) -> Option<Waiter> {
-        self.waiters(direction).raw.replace(waiter)
+    /// What is ready of an interest, with all that nothing clears.
+    pub(crate) fn ready(&mut self, interest: Interest) -> Readiness {
+        let mut ready = Readiness::EMPTY;
+        for direction in directions(interest) {
+            if self.state(direction).ready {
+                ready |= self.readiness & (Readiness::STICKY | own_bits(direction));
+            }
+        }
+        ready
+    }
+
+    /// Takes in what the kernel says. The readiness before and after.
+    pub(crate) fn report(&mut self, reported: Readiness) -> (Readiness, Readiness) {
+        for direction in Direction::BOTH {
+            if reported.is_ready(direction) {
+                self.side(direction).blocked = false;
+            }
+        }
+        self.reports = self.reports.wrapping_add(1);
+        let before = self.readiness;
+        self.readiness |= reported;
+        (before, self.readiness)
+    }
+
+    /// Takes away what an operation may consume. The readiness before and after.
+    pub(crate) fn consume(&mut self, direction: Direction) -> (Readiness, Readiness) {
+        let before = self.readiness;
+        self.readiness = before.without(own_bits(direction));
+        (before, self.readiness)
+    }
+
+    /// Notes that an attempt would have blocked.
+    pub(crate) fn block(&mut self, direction: Direction) {
+        self.side(direction).blocked = true;
+    }
+
+    /// Takes all who wait for this direction.
+    pub(crate) fn take_waiters(&mut self, direction: Direction) -> impl Iterator<Item = Waiter> {
+        let side = self.side(direction);
+        side.raw.take().into_iter().chain(side.keyed.drain(..).map(|(_, waiter)| waiter))
+    }
+
+    /// The waiter of the raw handle and of `poll_*`.
+    pub(crate) fn raw(&mut self, direction: Direction) -> &mut Option<Waiter> {
+        &mut self.side(direction).raw
     }
 
     /// The waiter with this key, if it still waits.
     pub(crate) fn keyed(&mut self, direction: Direction, key: u64) -> Option<&mut Waiter> {
-        self.waiters(direction)
+        self.side(direction)
             .keyed
             .iter_mut()
             .find(|(other, _)| *other == key)
@@ -185,22 +248,33 @@ impl Slot {
 
     /// Adds a waiter under a key that is not in use.
     pub(crate) fn add_keyed(&mut self, direction: Direction, key: u64, waiter: Waiter) {
-        self.waiters(direction).keyed.push((key, waiter));
+        self.side(direction).keyed.push((key, waiter));
     }
 
     /// Takes the waiter with this key out, if it still waits.
     pub(crate) fn remove_keyed(&mut self, direction: Direction, key: u64) -> Option<Waiter> {
-        let keyed = &mut self.waiters(direction).keyed;
+        let keyed = &mut self.side(direction).keyed;
         let index = keyed.iter().position(|(other, _)| *other == key)?;
         // Not `swap_remove`: waiters are woken in the order in which they came.
         Some(keyed.remove(index).1)
     }
 }
 
-impl Waiters {
-    fn take(&mut self) -> impl Iterator<Item = Waiter> {
-        self.raw.take().into_iter().chain(self.keyed.drain(..).map(|(_, waiter)| waiter))
+/// The bits that an operation in this direction consumes.
+fn own_bits(direction: Direction) -> Readiness {
+    match direction {
+        Direction::Readable => Readiness::READABLE | Readiness::PRIORITY,
+        Direction::Writable => Readiness::WRITABLE,
     }
+}
+
+/// The directions in which somebody with this interest waits.
+pub(crate) fn directions(interest: Interest) -> impl Iterator<Item = Direction> {
+    let readable = Interest::READABLE | Interest::PRIORITY;
+    [(Direction::Readable, readable), (Direction::Writable, Interest::WRITABLE)]
+        .into_iter()
+        .filter(move |&(_, own)| interest.intersects(own))
+        .map(|(direction, _)| direction)
 }
 
 #[cfg(all(test, not(loom)))]

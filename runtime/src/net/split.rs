@@ -1,100 +1,159 @@
-//! The halves of a TCP stream, for a task that reads and another one that writes.
+//! The halves of a connection, for a task that reads and another one that writes.
 
-use super::TcpStream;
-use std::io;
-use std::net::Shutdown;
-use std::ops::Deref;
-use std::rc::Rc;
+/// Defines the halves of a connection.
+macro_rules! halves {
+    ($stream:ident, $source:ty, $address:ty) => {
+        use crate::net::stream::ByteStream;
+        use crate::net::stream::methods::{either, reading, writing};
+        use std::error::Error;
+        use std::fmt;
+        use std::net::Shutdown;
+        use std::rc::Rc;
 
-/// The reading half of a borrowed stream.
-#[derive(Clone, Copy, Debug)]
-pub struct ReadHalf<'a>(pub(super) &'a TcpStream);
+        /// The reading half of a borrowed stream.
+        #[derive(Clone, Copy, Debug)]
+        pub struct ReadHalf<'a>(&'a $stream);
 
-/// The writing half of a borrowed stream.
-#[derive(Clone, Copy, Debug)]
-pub struct WriteHalf<'a>(pub(super) &'a TcpStream);
+        /// The writing half of a borrowed stream.
+        #[derive(Clone, Copy, Debug)]
+        pub struct WriteHalf<'a>(&'a $stream);
 
-/// The reading half of a stream that two halves own together.
-#[derive(Debug)]
-pub struct OwnedReadHalf(Rc<TcpStream>);
+        /// The reading half of a stream that two halves own together.
+        #[derive(Debug)]
+        pub struct OwnedReadHalf(Rc<$stream>);
 
-/// The writing half of a stream that two halves own together. Closes its direction when dropped.
-#[derive(Debug)]
-pub struct OwnedWriteHalf(Rc<TcpStream>);
+        /// The writing half of a stream that two halves own together. Closes its direction when dropped.
+        #[derive(Debug)]
+        pub struct OwnedWriteHalf {
+            stream: Rc<$stream>,
+            closes: bool,
+        }
 
-pub(super) fn own(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
-    let stream = Rc::new(stream);
-    (OwnedReadHalf(stream.clone()), OwnedWriteHalf(stream))
-}
+        /// Two halves are not of the same stream. Here they are again.
+        #[derive(Debug)]
+        pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
-impl Drop for OwnedWriteHalf {
-    fn drop(&mut self) {
-        // The peer may have closed the connection already.
-        let _ = self.0.shutdown(Shutdown::Write);
-    }
-}
-
-macro_rules! reading {
-    ($half:ty) => {
-        impl $half {
-            /// See [`TcpStream::read`].
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-                self.0.read(buffer).await
-            }
-
-            /// See [`TcpStream::read_exact`].
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            pub async fn read_exact(&self, buffer: &mut [u8]) -> io::Result<()> {
-                self.0.read_exact(buffer).await
+        impl fmt::Display for ReuniteError {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the halves are not of the same stream")
             }
         }
 
-        impl AsRef<TcpStream> for $half {
-            fn as_ref(&self) -> &TcpStream {
-                self.0.deref()
+        impl Error for ReuniteError {}
+
+        pub(super) fn borrow(stream: &$stream) -> (ReadHalf<'_>, WriteHalf<'_>) {
+            (ReadHalf(stream), WriteHalf(stream))
+        }
+
+        pub(super) fn own(stream: $stream) -> (OwnedReadHalf, OwnedWriteHalf) {
+            let stream = Rc::new(stream);
+            (OwnedReadHalf(stream.clone()), OwnedWriteHalf { stream, closes: true })
+        }
+
+        fn reunite(
+            reader: OwnedReadHalf,
+            mut writer: OwnedWriteHalf,
+        ) -> Result<$stream, ReuniteError> {
+            if !Rc::ptr_eq(&reader.0, &writer.stream) {
+                return Err(ReuniteError(reader, writer));
+            }
+            writer.closes = false;
+            drop(writer);
+            Ok(Rc::into_inner(reader.0).expect("a stream has two halves"))
+        }
+
+        impl ReadHalf<'_> {
+            fn stream(&self) -> &ByteStream<$source> {
+                &self.0.0
+            }
+
+            reading!();
+            either!($address);
+        }
+
+        impl WriteHalf<'_> {
+            fn stream(&self) -> &ByteStream<$source> {
+                &self.0.0
+            }
+
+            writing!();
+            either!($address);
+        }
+
+        impl OwnedReadHalf {
+            fn stream(&self) -> &ByteStream<$source> {
+                &self.0.0
+            }
+
+            reading!();
+            either!($address);
+
+            /// Makes one stream of its two halves again.
+            ///
+            /// # Errors
+            ///
+            /// If they are of different streams.
+            pub fn reunite(self, writer: OwnedWriteHalf) -> Result<$stream, ReuniteError> {
+                reunite(self, writer)
+            }
+        }
+
+        impl OwnedWriteHalf {
+            fn stream(&self) -> &ByteStream<$source> {
+                &self.stream.0
+            }
+
+            writing!();
+            either!($address);
+
+            /// Makes one stream of its two halves again.
+            ///
+            /// # Errors
+            ///
+            /// If they are of different streams.
+            pub fn reunite(self, reader: OwnedReadHalf) -> Result<$stream, ReuniteError> {
+                reunite(reader, self)
+            }
+
+            /// Drops the half without closing its direction, which is open as long as the reading half lives.
+            pub fn forget(mut self) {
+                self.closes = false;
+            }
+        }
+
+        impl Drop for OwnedWriteHalf {
+            fn drop(&mut self) {
+                if self.closes {
+                    // The peer may have closed the connection already.
+                    let _ = self.stream.shutdown(Shutdown::Write);
+                }
+            }
+        }
+
+        impl AsRef<$stream> for ReadHalf<'_> {
+            fn as_ref(&self) -> &$stream {
+                self.0
+            }
+        }
+
+        impl AsRef<$stream> for WriteHalf<'_> {
+            fn as_ref(&self) -> &$stream {
+                self.0
+            }
+        }
+
+        impl AsRef<$stream> for OwnedReadHalf {
+            fn as_ref(&self) -> &$stream {
+                &self.0
+            }
+        }
+
+        impl AsRef<$stream> for OwnedWriteHalf {
+            fn as_ref(&self) -> &$stream {
+                &self.stream
             }
         }
     };
 }
 
-macro_rules! writing {
-    ($half:ty) => {
-        impl $half {
-            /// See [`TcpStream::write`].
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            pub async fn write(&self, data: &[u8]) -> io::Result<usize> {
-                self.0.write(data).await
-            }
-
-            /// See [`TcpStream::write_all`].
-            ///
-            /// # Errors
-            ///
-            /// As there.
-            pub async fn write_all(&self, data: &[u8]) -> io::Result<()> {
-                self.0.write_all(data).await
-            }
-        }
-
-        impl AsRef<TcpStream> for $half {
-            fn as_ref(&self) -> &TcpStream {
-                self.0.deref()
-            }
-        }
-    };
-}
-
-reading!(ReadHalf<'_>);
-reading!(OwnedReadHalf);
-writing!(WriteHalf<'_>);
-writing!(OwnedWriteHalf);
+pub(super) use halves;

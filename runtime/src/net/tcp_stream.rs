@@ -1,15 +1,24 @@
 //! A TCP connection.
 
-use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use crate::io::source::{Attempt, Registered};
-use crate::io::{Direction, Interest, SourceKind, Token};
+use super::addresses::{ToSocketAddrs, first_of};
+use super::stream::ByteStream;
+use super::stream::methods::{connection, either, reading, writing};
+use super::tcp;
+use super::tcp_socket::options;
+use crate::io::source::Attempt;
+use crate::io::{Interest, SourceKind};
 use nexus_protocol::event::{Operation, OperationResult};
+use socket2::SockRef;
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::panic::Location;
 
 /// A TCP connection.
+///
+/// All operations take `&self`, and any number of tasks may wait in them at the same time. For options beyond those that
+/// have a method here, make a `socket2::SockRef` of it.
 ///
 /// # Examples
 ///
@@ -17,40 +26,47 @@ use std::panic::Location;
 /// use nexus_runtime::net::TcpStream;
 ///
 /// # async fn ask() -> std::io::Result<()> {
-/// let stream = TcpStream::connect("127.0.0.1:7007".parse().unwrap()).await?;
+/// let stream = TcpStream::connect("127.0.0.1:7007").await?;
 /// stream.write_all(b"ping").await?;
 /// let mut answer = [0; 4];
 /// stream.read_exact(&mut answer).await?;
 /// # Ok(())
 /// # }
 /// ```
-pub struct TcpStream {
-    io: Registered<mio::net::TcpStream>,
-}
+pub struct TcpStream(pub(super) ByteStream<mio::net::TcpStream>);
 
 impl TcpStream {
-    /// Connects to this address.
+    /// Connects to this address; if there are several, to the first one that answers.
     ///
     /// # Errors
     ///
-    /// What the kernel says, such as a refused connection; or no slot left.
+    /// What the kernel says, such as a refused connection; or no slot left. With several addresses, the last one's.
     ///
     /// # Panics
     ///
     /// When polled outside of `Runtime::block_on`.
     #[track_caller]
-    pub fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self>> {
+    pub fn connect(addresses: impl ToSocketAddrs) -> impl Future<Output = io::Result<Self>> {
         let location = Location::caller();
-        async move {
-            let stream = mio::net::TcpStream::connect(address)?;
-            // The kernel reports a connection that is made, or has failed, as writable.
-            let io = Registered::new(stream, SourceKind::TcpStream, Interest::WRITABLE, location)?;
-            io.note_addresses(None, Some(address));
-            let local = io.operate(Operation::Connect, try_connected).await?;
-            io.note_addresses(Some(local), Some(address));
-            io.set_interest(Interest::READABLE)?;
-            Ok(Self { io })
-        }
+        let addresses = addresses.addresses();
+        first_of(addresses, async move |address| {
+            Self::connecting(mio::net::TcpStream::connect(address)?, address, location).await
+        })
+    }
+
+    /// Waits until a connection that has been begun is made.
+    pub(super) async fn connecting(
+        stream: mio::net::TcpStream,
+        peer: SocketAddr,
+        location: &'static Location<'static>,
+    ) -> io::Result<Self> {
+        // The kernel reports a connection that is made, or has failed, as writable.
+        let stream = ByteStream::new(stream, SourceKind::TcpStream, Interest::WRITABLE, location)?;
+        stream.io.note_addresses(None, Some(peer.into()));
+        let local = stream.io.operate(Operation::Connect, try_connected).await?;
+        stream.io.note_addresses(Some(local.into()), Some(peer.into()));
+        stream.io.set_interest(Interest::READABLE)?;
+        Ok(Self(stream))
     }
 
     /// A connection that a listener on `listening` has accepted.
@@ -66,180 +82,66 @@ impl TcpStream {
         } else {
             Some(listening)
         };
-        let io = Registered::new(stream, SourceKind::TcpStream, Interest::READABLE, location)?;
-        io.note_addresses(local, Some(peer));
-        Ok(Self { io })
+        Self::registered(stream, local, Some(peer), location)
     }
 
-    /// Reads what there is, at most as much as fits; zero bytes mean that the peer has closed its side (or that `buffer`
-    /// is empty).
+    /// Registers a connection that was made elsewhere. It becomes non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says; or no slot left.
+    ///
+    /// # Panics
+    ///
+    /// Outside of `Runtime::block_on`.
+    #[track_caller]
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        let (local, peer) = (stream.local_addr().ok(), stream.peer_addr().ok());
+        Self::registered(mio::net::TcpStream::from_std(stream), local, peer, Location::caller())
+    }
+
+    fn registered(
+        stream: mio::net::TcpStream,
+        local: Option<SocketAddr>,
+        peer: Option<SocketAddr>,
+        location: &'static Location<'static>,
+    ) -> io::Result<Self> {
+        let stream = ByteStream::new(stream, SourceKind::TcpStream, Interest::READABLE, location)?;
+        stream.io.note_addresses(local.map(Into::into), peer.map(Into::into));
+        Ok(Self(stream))
+    }
+
+    fn stream(&self) -> &ByteStream<mio::net::TcpStream> {
+        &self.0
+    }
+
+    fn options(&self) -> SockRef<'_> {
+        self.0.options()
+    }
+
+    reading!();
+    writing!();
+    either!(SocketAddr);
+    connection!(tcp, std::net::TcpStream);
+    options!();
+
+    /// The time to live of packets over IPv4.
     ///
     /// # Errors
     ///
     /// What the kernel says.
-    pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.operate(Operation::Read, |stream| self.read_once(stream, buffer)).await
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.options().ttl_v4()
     }
 
-    /// Reads without waiting.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` if there is nothing, or what the kernel says.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.io.try_operate(Operation::Read, |stream| self.read_once(stream, buffer))
-    }
-
-    fn read_once(
-        &self,
-        mut stream: &mio::net::TcpStream,
-        buffer: &mut [u8],
-    ) -> io::Result<Attempt<usize>> {
-        let bytes = stream.read(buffer)?;
-        let result = if bytes == 0 && !buffer.is_empty() {
-            OperationResult::EndOfFile
-        } else {
-            OperationResult::Done(transferred(bytes))
-        };
-        let drained = bytes != 0 && bytes < buffer.len() && self.io.short_means_drained();
-        Ok(Attempt { value: bytes, result, drained })
-    }
-
-    /// Reads until the buffer is full.
-    ///
-    /// # Errors
-    ///
-    /// `UnexpectedEof` if the peer closes its side first, or what the kernel says. What was read by then is in the
-    /// buffer.
-    pub async fn read_exact(&self, mut buffer: &mut [u8]) -> io::Result<()> {
-        while !buffer.is_empty() {
-            let bytes = self.read(buffer).await?;
-            if bytes == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the peer closed the connection early",
-                ));
-            }
-            buffer = &mut buffer[bytes..];
-        }
-        Ok(())
-    }
-
-    /// Writes as much as the kernel takes.
+    /// Sets the time to live of packets over IPv4.
     ///
     /// # Errors
     ///
     /// What the kernel says.
-    pub async fn write(&self, data: &[u8]) -> io::Result<usize> {
-        self.io.operate(Operation::Write, |stream| self.write_once(stream, data)).await
-    }
-
-    /// Writes without waiting.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` if the kernel takes nothing now, or what it says.
-    pub fn try_write(&self, data: &[u8]) -> io::Result<usize> {
-        self.io.try_operate(Operation::Write, |stream| self.write_once(stream, data))
-    }
-
-    fn write_once(
-        &self,
-        mut stream: &mio::net::TcpStream,
-        data: &[u8],
-    ) -> io::Result<Attempt<usize>> {
-        let bytes = stream.write(data)?;
-        let drained = bytes < data.len() && self.io.short_means_drained();
-        Ok(Attempt { value: bytes, result: OperationResult::Done(transferred(bytes)), drained })
-    }
-
-    /// Writes all of it.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says. How much was written by then is not known.
-    pub async fn write_all(&self, mut data: &[u8]) -> io::Result<()> {
-        while !data.is_empty() {
-            let bytes = self.write(data).await?;
-            if bytes == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            data = &data[bytes..];
-        }
-        Ok(())
-    }
-
-    /// Waits until a read is worth trying.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel refuses the registration.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.io.ready(Direction::Readable).await
-    }
-
-    /// Waits until a write is worth trying. Subscribes to writable.
-    ///
-    /// # Errors
-    ///
-    /// If the kernel refuses the registration.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.io.ready(Direction::Writable).await
-    }
-
-    /// Closes one direction, or both.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.io.with(|stream| stream.shutdown(how))
-    }
-
-    /// Whether small writes go out at once, instead of being gathered.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.io.with(|stream| stream.set_nodelay(nodelay))
-    }
-
-    /// Our address.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.with(mio::net::TcpStream::local_addr)
-    }
-
-    /// The peer's address.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.with(mio::net::TcpStream::peer_addr)
-    }
-
-    /// Its token, as the inspector shows it.
-    #[must_use]
-    pub fn token(&self) -> Token {
-        self.io.token()
-    }
-
-    /// Two halves that borrow the stream.
-    #[must_use]
-    pub fn split(&self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        (ReadHalf(self), WriteHalf(self))
-    }
-
-    /// Two halves that own the stream together, for two tasks. The stream is closed when both are dropped; dropping the
-    /// writing half closes its direction.
-    #[must_use]
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        split::own(self)
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.options().set_ttl_v4(ttl)
     }
 }
 
@@ -252,7 +154,7 @@ fn try_connected(stream: &mio::net::TcpStream) -> io::Result<Attempt<SocketAddr>
         Ok(_) => Ok(Attempt {
             value: stream.local_addr()?,
             result: OperationResult::Done(0),
-            drained: false,
+            short: false,
         }),
         Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => {
             Err(io::ErrorKind::WouldBlock.into())
@@ -261,9 +163,16 @@ fn try_connected(stream: &mio::net::TcpStream) -> io::Result<Attempt<SocketAddr>
     }
 }
 
-fn transferred(bytes: usize) -> u32 {
-    // One call transfers less than 2 GiB.
-    u32::try_from(bytes).unwrap_or(u32::MAX)
+impl AsFd for TcpStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.get().as_fd()
+    }
+}
+
+impl AsRawFd for TcpStream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.get().as_raw_fd()
+    }
 }
 
 impl fmt::Debug for TcpStream {

@@ -10,6 +10,7 @@ use nexus_protocol::event::{
 use nexus_protocol::{
     Direction, Event, Interest, Readiness, Record, Seq, TaskId, TimerId, TokenId,
 };
+use std::net::SocketAddr;
 use std::panic::Location;
 
 mod sums;
@@ -370,8 +371,9 @@ fn token_rows_show_what_a_token_is() {
     recorder.poll(&probe, || recorder.claim(TOKEN));
     recorder.token_registered(TOKEN, Interest::EMPTY, Interest::READABLE, 0);
     recorder.token_registered(TOKEN, Interest::READABLE, Interest::WRITABLE, 12);
-    let (local, peer) = ("127.0.0.1:9000".parse().unwrap(), "[::1]:7".parse().unwrap());
-    recorder.token_addresses(TOKEN, Some(local), Some(peer));
+    let (local, peer): (SocketAddr, SocketAddr) =
+        ("127.0.0.1:9000".parse().unwrap(), "[::1]:7".parse().unwrap());
+    recorder.token_addresses(TOKEN, Some(local.into()), Some(peer.into()));
     let closed = Readiness::READABLE | Readiness::READ_CLOSED;
     recorder.transition(TOKEN, Readiness::EMPTY, closed, TransitionReason::Event, 0);
     let row = recorder.token_rows()[0];

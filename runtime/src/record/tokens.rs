@@ -10,6 +10,8 @@ use nexus_protocol::event::{
 use nexus_protocol::ids::{Seq, TaskId, TokenId};
 use nexus_protocol::{Event, Interest, Readiness};
 use std::net::SocketAddr;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net as unix;
 use std::panic::Location;
 
 type Row = super::row::Row<{ at::COUNT }>;
@@ -23,7 +25,44 @@ fn with_byte(state: u64, shift: u32, byte: u8) -> u64 {
     state & !(0xFF << shift) | u64::from(byte) << shift
 }
 
+/// An address as the socket types have it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SocketName<'a> {
+    /// Of an IP socket.
+    Inet(SocketAddr),
+    /// Of a Unix socket.
+    Unix(&'a unix::SocketAddr),
+}
+
+impl From<SocketAddr> for SocketName<'_> {
+    fn from(address: SocketAddr) -> Self {
+        Self::Inet(address)
+    }
+}
+
+impl<'a> From<&'a unix::SocketAddr> for SocketName<'a> {
+    fn from(address: &'a unix::SocketAddr) -> Self {
+        Self::Unix(address)
+    }
+}
+
 impl Writer {
+    /// An address for a record, unless the socket has no name. That of a Unix socket is interned: its path, or `@` and
+    /// its abstract name.
+    fn address(&self, name: SocketName<'_>) -> Option<Address> {
+        let text = match name {
+            SocketName::Inet(address) => return Some(Address::Inet(address)),
+            SocketName::Unix(address) => {
+                match (address.as_pathname(), address.as_abstract_name()) {
+                    (Some(path), _) => path.to_string_lossy(),
+                    (None, Some(name)) => format!("@{}", String::from_utf8_lossy(name)).into(),
+                    (None, None) => return None,
+                }
+            }
+        };
+        Some(Address::Unix(self.strings.name(Some(&text))))
+    }
+
     /// The row of a live token; none if it has none, or is not the slot's token any more.
     #[inline]
     pub(super) fn token_row(&self, token: TokenId) -> Option<&Row> {
@@ -115,14 +154,13 @@ impl Recorder {
     pub(crate) fn token_addresses(
         &self,
         token: TokenId,
-        local: Option<SocketAddr>,
-        peer: Option<SocketAddr>,
+        local: Option<SocketName<'_>>,
+        peer: Option<SocketName<'_>>,
     ) {
         let Some(live) = &self.live else { return };
         let slot = token.slot;
-        let local = local.map(|address| (Side::Local, Address::Inet(address)));
-        let peer = peer.map(|address| (Side::Peer, Address::Inet(address)));
-        for (side, address) in [local, peer].into_iter().flatten() {
+        for (side, name) in [(Side::Local, local), (Side::Peer, peer)] {
+            let Some(address) = name.and_then(|name| live.address(name)) else { continue };
             live.record(
                 |_| Event::TokenAddress { slot, side, address },
                 |next| {

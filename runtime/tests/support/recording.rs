@@ -1,0 +1,104 @@
+//! What the runtimes of this process have recorded, asked of its own endpoint.
+
+use nexus_protocol::board::Snapshot;
+use nexus_protocol::event::{Event, Operation, OperationResult, Subject};
+use nexus_protocol::frame::{Goodbye, KindFilter, ServerFrame, Subscribe};
+use nexus_protocol::session::{Client, Received};
+use nexus_protocol::{RuntimeId, StringId, TokenId};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Nothing here takes nearly as long, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// All that one runtime has recorded so far.
+pub(crate) struct Recording {
+    pub(crate) events: Vec<Event>,
+    pub(crate) board: Snapshot,
+    strings: Vec<String>,
+}
+
+impl Recording {
+    /// Asks for it. The runtime must live, and have been inside `block_on`.
+    pub(crate) fn of(runtime: RuntimeId) -> Self {
+        let mut client = connect();
+        let all = Subscribe { history: true, kinds: KindFilter::ALL, snapshot_every_ms: 0 };
+        client.subscribe(all).unwrap();
+        client.finish().unwrap();
+        let (mut events, mut strings, mut board) = (Vec::new(), Vec::new(), None);
+        loop {
+            let frame = match client.next().unwrap() {
+                Received::Frame(frame) => frame,
+                Received::Idle => continue,
+                Received::Closed => panic!("the endpoint ends without a goodbye"),
+            };
+            match frame {
+                ServerFrame::Events { runtime: whose, records, .. } if whose == runtime => {
+                    events.extend(records.into_iter().map(|record| record.event));
+                }
+                ServerFrame::Loss { runtime: whose, .. } => {
+                    assert_ne!(whose, runtime, "it lost records")
+                }
+                ServerFrame::Strings { strings: more, .. } => strings.extend(more),
+                ServerFrame::Snapshot(snapshot) if snapshot.runtime == runtime => {
+                    board = Some(*snapshot);
+                }
+                ServerFrame::Goodbye(goodbye) => {
+                    assert_eq!(goodbye, Goodbye::Finished);
+                    break;
+                }
+                _ => {}
+            }
+        }
+        Self { events, board: board.expect("a board"), strings }
+    }
+
+    /// An entry of the string table.
+    pub(crate) fn string(&self, id: StringId) -> &str {
+        &self.strings[id.0 as usize]
+    }
+
+    /// How the operations of a kind on a token went.
+    pub(crate) fn results(&self, token: TokenId, kind: Operation) -> Vec<OperationResult> {
+        let of_interest = |event: &Event| match *event {
+            Event::Operation { operation, subject: Subject::Token(on), result, .. } => {
+                (operation == kind && on == token).then_some(result)
+            }
+            _ => None,
+        };
+        self.events.iter().filter_map(of_interest).collect()
+    }
+}
+
+fn connect() -> Client<UnixStream> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let connected = socket().map(|path| Client::connect_unix(&path, Duration::from_secs(1)));
+        match connected {
+            Some(Ok(client)) => return client,
+            failed => assert!(Instant::now() < deadline, "no endpoint of our own: {failed:?}"),
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn socket() -> Option<PathBuf> {
+    let under = |variable: &str, rest: &str| {
+        std::env::var_os(variable).map(|path| PathBuf::from(path).join(rest))
+    };
+    let uid = rustix::process::getuid().as_raw();
+    let directories = [
+        under("NEXUS_INSPECT_DIR", ""),
+        under("XDG_RUNTIME_DIR", "nexus"),
+        Some(PathBuf::from(format!("/tmp/nexus-{uid}"))),
+    ];
+    let prefix = format!("{}-", std::process::id());
+    let is_ours = |path: &PathBuf| {
+        path.extension().is_some_and(|end| end == "sock")
+            && path.file_name().unwrap().to_string_lossy().starts_with(&prefix)
+    };
+    let entries =
+        directories.into_iter().flatten().filter_map(|path| path.read_dir().ok()).flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).find(is_ours)
+}
