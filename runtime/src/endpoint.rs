@@ -40,6 +40,7 @@ mod timeline;
 use self::control::Control;
 use self::directory::Place;
 use self::server::Server;
+pub(crate) use self::system::with_signals_blocked;
 use crate::record::registry::Registry;
 use std::io;
 use std::ptr;

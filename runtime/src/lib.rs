@@ -27,6 +27,7 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("nexus_runtime supports 64-bit Linux only");
 
+mod blocking;
 mod builder;
 mod context;
 mod endpoint;

@@ -13,6 +13,7 @@ pub(crate) mod registry;
 pub(crate) mod state;
 pub(crate) mod waker;
 
+pub use crate::blocking::{BlockingHandle, spawn_blocking};
 pub(crate) use cell::{Entry, Header};
 pub use join::{JoinError, JoinHandle};
 pub use join_set::JoinSet;

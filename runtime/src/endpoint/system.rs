@@ -19,7 +19,7 @@ pub(super) fn is_secure() -> bool {
 
 /// Calls `body` with all signals blocked on this thread: a thread spawned in it is born with them blocked, so that the
 /// program's handlers never run on it.
-pub(super) fn with_signals_blocked<R>(body: impl FnOnce() -> R) -> R {
+pub(crate) fn with_signals_blocked<R>(body: impl FnOnce() -> R) -> R {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `sigfillset` initialises the set it is given; `pthread_sigmask` reads it, and fills the other one if it

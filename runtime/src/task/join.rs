@@ -7,6 +7,7 @@ use nexus_protocol::TaskId;
 use nexus_protocol::event::{Cause, Operation, OperationResult, Subject, WaitFor, WaitOutcome};
 use std::any::Any;
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -166,19 +167,25 @@ enum Reason {
     Panicked(Box<dyn Any + Send>),
     Aborted,
     RuntimeDropped,
+    /// There was no thread to run it.
+    NotStarted(io::Error),
 }
 
 impl JoinError {
-    pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Self {
+    pub(crate) fn panicked(payload: Box<dyn Any + Send>) -> Self {
         Self(Reason::Panicked(payload))
     }
 
-    pub(super) fn aborted() -> Self {
+    pub(crate) fn aborted() -> Self {
         Self(Reason::Aborted)
     }
 
     pub(super) fn runtime_dropped() -> Self {
         Self(Reason::RuntimeDropped)
+    }
+
+    pub(crate) fn not_started(error: io::Error) -> Self {
+        Self(Reason::NotStarted(error))
     }
 
     /// Whether the task has panicked.
@@ -190,7 +197,16 @@ impl JoinError {
     /// Whether the task was ended from outside: by its handle, or with its runtime.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        !self.is_panic()
+        matches!(self.0, Reason::Aborted | Reason::RuntimeDropped)
+    }
+
+    /// Why no thread could be started, if that is why [blocking work](crate::task::spawn_blocking) has not run.
+    #[must_use]
+    pub fn start_error(&self) -> Option<&io::Error> {
+        match &self.0 {
+            Reason::NotStarted(error) => Some(error),
+            _ => None,
+        }
     }
 
     /// The panic's payload, to be passed on with [`std::panic::resume_unwind`].
@@ -224,6 +240,9 @@ impl fmt::Display for JoinError {
             (Reason::Panicked(_), None) => f.write_str("the task panicked"),
             (Reason::Aborted, _) => f.write_str("the task was aborted"),
             (Reason::RuntimeDropped, _) => f.write_str("the task's runtime was dropped"),
+            (Reason::NotStarted(error), _) => {
+                write!(f, "no thread could be started for blocking work: {error}")
+            }
         }
     }
 }
