@@ -1,0 +1,3 @@
+//! Between tasks, threads and runtimes.
+
+pub(crate) mod probe;
