@@ -83,9 +83,13 @@ impl<T> Future for BlockingHandle<T> {
     ///
     /// When polled again after it was ready.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if probe::poll_budget(cx).is_pending() {
+            return Poll::Pending;
+        }
         let primitive = self.wait.primitive();
         let polled = self.work.poll(cx);
         if polled.is_ready() {
+            probe::spend_budget();
             self.wait.end(WaitOutcome::Done);
             probe::operation(primitive, Operation::Blocking, OperationResult::Done(0));
         } else {

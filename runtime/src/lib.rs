@@ -38,7 +38,7 @@ mod primitives;
 mod record;
 mod runtime;
 mod scheduler;
-mod sync;
+pub mod sync;
 pub mod task;
 pub mod time;
 

@@ -14,6 +14,7 @@ pub(crate) mod state;
 pub(crate) mod waker;
 
 pub use crate::blocking::{BlockingHandle, spawn_blocking};
+pub use crate::sync::{Counted, counted};
 pub(crate) use cell::{Entry, Header};
 pub use join::{JoinError, JoinHandle};
 pub use join_set::JoinSet;

@@ -5,9 +5,11 @@
 
 use crate::context;
 use crate::record::{Through, WaitProbe};
+use crate::task;
 use nexus_protocol::event::{Operation, OperationResult, Subject, WaitFor, WaitOutcome};
 use nexus_protocol::{PrimitiveId, RuntimeId};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 /// A number for a new primitive.
 pub(crate) fn next_primitive() -> PrimitiveId {
@@ -21,6 +23,19 @@ pub(crate) fn operation(primitive: PrimitiveId, operation: Operation, result: Op
     context::try_with(|core| {
         core.recorder.operation(operation, Subject::Primitive(primitive), result);
     });
+}
+
+/// Whether the task being polled may go on with something that may succeed at once, as [`task::poll_budget`] says. On a
+/// thread that is outside of any runtime there is no limit.
+#[inline]
+pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
+    context::try_with(|core| task::poll_budget(core, cx)).unwrap_or(Poll::Ready(()))
+}
+
+/// Something that was asked for with [`poll_budget`] has succeeded.
+#[inline]
+pub(crate) fn spend_budget() {
+    context::try_with(|core| core.budget.spend());
 }
 
 /// Runs `body`, which fires wakers that wait for this primitive.
