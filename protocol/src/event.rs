@@ -97,6 +97,8 @@ codes! {
         UnixStream = 5, "unix-stream";
         /// A Unix datagram socket.
         UnixDatagram = 6, "unix-datagram";
+        /// What a handler of one of the operating system's signals rings.
+        Signal = 7, "signal";
     }
 }
 

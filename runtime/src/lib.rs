@@ -38,6 +38,7 @@ mod primitives;
 mod record;
 mod runtime;
 mod scheduler;
+pub mod signal;
 pub mod sync;
 pub mod task;
 pub mod time;

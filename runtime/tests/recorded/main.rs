@@ -3,6 +3,7 @@
 
 mod blocking;
 mod observed;
+mod signals;
 mod sync;
 
 /// What the program does when it is started again to be observed.
@@ -13,6 +14,7 @@ const WORKLOADS: &[(&str, fn())] = &[
     ("an empty wake", sync::an_empty_wake),
     ("foreign futures", sync::foreign_futures),
     ("two runtimes", sync::two_runtimes),
+    ("signals", signals::three_who_listen),
 ];
 
 /// Not a test: runs a workload, if the environment names one.
