@@ -44,6 +44,7 @@ pub(crate) mod board;
 pub(crate) mod clock;
 mod polls;
 mod probes;
+mod questions;
 pub(crate) mod registry;
 pub(crate) mod ring;
 pub(crate) mod row;

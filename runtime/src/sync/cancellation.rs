@@ -53,6 +53,11 @@ impl CancellationToken {
         Self { primitive, through, inner: inner::CancellationToken::new() }
     }
 
+    /// A token whose wakes are those of a shutdown, as are its children's.
+    pub(crate) fn of_shutdown() -> Self {
+        Self { through: Through::Shutdown, ..Self::new() }
+    }
+
     /// A token that is cancelled with this one, or alone.
     #[must_use]
     pub fn child_token(&self) -> Self {

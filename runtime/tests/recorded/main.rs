@@ -3,6 +3,7 @@
 
 mod blocking;
 mod observed;
+mod shutdown;
 mod signals;
 mod sync;
 
@@ -15,6 +16,8 @@ const WORKLOADS: &[(&str, fn())] = &[
     ("foreign futures", sync::foreign_futures),
     ("two runtimes", sync::two_runtimes),
     ("signals", signals::three_who_listen),
+    ("shutdown by a task", shutdown::requested_by_a_task),
+    ("shutdown by a thread", shutdown::requested_by_a_thread),
 ];
 
 /// Not a test: runs a workload, if the environment names one.
