@@ -531,6 +531,7 @@ impl App {
                     Some(WaitFor::Token(token, _)) => return self.select_token(token),
                     Some(WaitFor::Task(task)) => return self.select_task(task),
                     Some(WaitFor::Timer(_)) => "the task waits for a timer",
+                    Some(WaitFor::Primitive(_)) => "the task waits for a channel or the like",
                     None => "the task waits for nothing we know of",
                 }
             }

@@ -16,6 +16,8 @@ pub(crate) struct Context {
     pub(crate) task: u64,
     /// The timer named last.
     pub(crate) timer: u64,
+    /// The primitive named last.
+    pub(crate) primitive: u64,
     /// The token named last.
     pub(crate) token: TokenId,
 }

@@ -8,7 +8,7 @@
 //! Knows nothing of bytes: [`record`](crate::record) packs an event into four words, `encode` and `decode` put it on
 //! the wire.
 
-use crate::ids::{Seq, Stamp, StringId, TaskId, TimerId, TokenId};
+use crate::ids::{PrimitiveId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
 use crate::readiness::{Direction, Interest, Readiness};
 use std::net::SocketAddr;
 
@@ -97,6 +97,8 @@ codes! {
         UnixStream = 5, "unix-stream";
         /// A Unix datagram socket.
         UnixDatagram = 6, "unix-datagram";
+        /// What a handler of one of the operating system's signals rings.
+        Signal = 7, "signal";
     }
 }
 
@@ -199,9 +201,9 @@ codes! {
         Read = 3, "read";
         /// Write to a byte stream.
         Write = 4, "write";
-        /// Receive a datagram.
+        /// Receive a datagram, or from a channel.
         Receive = 5, "receive";
-        /// Send a datagram.
+        /// Send a datagram, or to a channel.
         Send = 6, "send";
         /// Wait until a direction of a token is ready.
         Ready = 7, "ready";
@@ -209,6 +211,16 @@ codes! {
         Timer = 8, "timer";
         /// Wait for a task's result.
         Join = 9, "join";
+        /// Wait for a notification.
+        Notified = 10, "notified";
+        /// Wait for a cancellation or shutdown.
+        Cancelled = 11, "cancelled";
+        /// Wait for a signal of the operating system.
+        Signal = 12, "signal";
+        /// Wait for work on another thread.
+        Blocking = 13, "blocking";
+        /// Ask a foreign future, through the adapter that counts it.
+        Foreign = 14, "foreign";
     }
 }
 
@@ -290,8 +302,44 @@ pub enum Cause {
     },
     /// The runtime thread fired the waker outside of any poll and turn.
     Outside,
-    /// The task was aborted, or the runtime is shutting down.
+    /// The task was aborted, or it waited for a shutdown that was requested.
     Shutdown,
+    /// A primitive of ours on which it waited fired the waker.
+    Primitive {
+        /// The channel, notification or token.
+        primitive: PrimitiveId,
+        /// Who used it.
+        by: WokenBy,
+    },
+}
+
+/// Who used the primitive that fired a waker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WokenBy {
+    /// The runtime thread, outside of any poll.
+    Outside,
+    /// The task that was being polled.
+    Task(TaskId),
+    /// Another thread.
+    Thread {
+        /// The kernel's id of that thread.
+        thread: u32,
+        /// When it did so, to 256 ticks of the recorder's clock, and at most 2⁴⁰ ticks ago; the record's own stamp says
+        /// when the runtime thread took notice.
+        woken: Stamp,
+    },
+}
+
+impl WokenBy {
+    /// The word in traces.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Outside => "outside",
+            Self::Task(_) => "task",
+            Self::Thread { .. } => "thread",
+        }
+    }
 }
 
 impl Cause {
@@ -302,6 +350,12 @@ impl Cause {
         !matches!(self, Self::Task { .. } | Self::Thread { .. } | Self::Outside)
     }
 
+    /// Whether another thread fired the waker.
+    #[must_use]
+    pub fn is_remote(self) -> bool {
+        matches!(self, Self::Thread { .. } | Self::Primitive { by: WokenBy::Thread { .. }, .. })
+    }
+
     /// The word on the screen and in traces.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -309,9 +363,19 @@ impl Cause {
     }
 
     /// The words of all causes, by code; no cause has code zero.
-    pub const NAMES: [&'static str; 11] = [
-        "none", "io", "timer", "join", "task", "self", "yield", "spawn", "thread", "outside",
+    pub const NAMES: [&'static str; 12] = [
+        "none",
+        "io",
+        "timer",
+        "join",
+        "task",
+        "self",
+        "yield",
+        "spawn",
+        "thread",
+        "outside",
         "shutdown",
+        "primitive",
     ];
 
     /// The code in records and in a task's row.
@@ -328,6 +392,7 @@ impl Cause {
             Self::Thread { .. } => 8,
             Self::Outside => 9,
             Self::Shutdown => 10,
+            Self::Primitive { .. } => 11,
         }
     }
 }
@@ -341,6 +406,8 @@ pub enum Subject {
     Timer(TimerId),
     /// Another task.
     Task(TaskId),
+    /// A channel, notification or token of ours, or what a foreign future is counted as.
+    Primitive(PrimitiveId),
 }
 
 /// What a task sleeps on.
@@ -352,14 +419,17 @@ pub enum WaitFor {
     Timer(TimerId),
     /// The end of another task.
     Task(TaskId),
+    /// A channel, notification or token of ours.
+    Primitive(PrimitiveId),
 }
 
 /// How an operation went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationResult {
-    /// It completed. The number is bytes for transfers, the new descriptor for accept, and zero otherwise.
+    /// It completed. The number is bytes for transfers on a token, messages for those on a primitive, the new descriptor
+    /// for accept, and zero otherwise.
     Done(u32),
-    /// A read found the end of the stream.
+    /// A read found the end of the stream, or a channel was closed by its other side.
     EndOfFile,
     /// The kernel refused with this `errno`.
     Error(u32),
@@ -370,6 +440,18 @@ pub enum OperationResult {
 }
 
 impl Operation {
+    /// Bytes that it took in and gave out. Messages of a channel are none.
+    #[inline]
+    #[must_use]
+    pub fn bytes(self, subject: Subject, result: OperationResult) -> (u64, u64) {
+        match (self, result) {
+            (_, OperationResult::Done(_)) if matches!(subject, Subject::Primitive(_)) => (0, 0),
+            (Self::Read | Self::Receive, OperationResult::Done(bytes)) => (bytes.into(), 0),
+            (Self::Write | Self::Send, OperationResult::Done(bytes)) => (0, bytes.into()),
+            _ => (0, 0),
+        }
+    }
+
     /// The direction of a token in which the operation waits; readable for those that are not on tokens.
     #[must_use]
     pub fn direction(self) -> Direction {

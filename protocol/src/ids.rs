@@ -1,7 +1,7 @@
 //! Identifiers: small `Copy` numbers that mean the same in the ring, on the wire, in a trace and on the screen.
 //!
 //! An identifier never points at anything. Zero means "none" where a word has to hold an optional one, so live task,
-//! timer, string and runtime ids start at one.
+//! timer, primitive, string and runtime ids start at one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -92,6 +92,17 @@ impl TaskId {
 number_id! {
     /// A timer of one runtime: one deadline from its arming to its firing or cancelling.
     TimerId(u64)
+}
+
+number_id! {
+    /// A channel, notification or token that tasks wait for. Numbered per process, since several runtimes and other
+    /// threads may share one: it has the same number in all of them. At most 48 bits wide ([`PrimitiveId::MAX`]).
+    PrimitiveId(u64)
+}
+
+impl PrimitiveId {
+    /// The largest number of a primitive that a record can carry.
+    pub const MAX: Self = Self((1 << 48) - 1);
 }
 
 number_id! {

@@ -25,5 +25,5 @@ pub mod trace;
 mod varint;
 
 pub use event::{Event, Record};
-pub use ids::{RuntimeId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
+pub use ids::{PrimitiveId, RuntimeId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
 pub use readiness::{Direction, Interest, Readiness};

@@ -17,9 +17,9 @@ use crate::clock::ClockMap;
 use crate::event::{
     Address, Cause, Event, Operation, OperationResult, PollResult, Record, RefusalReason, Side,
     SourceKind, Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor,
-    WaitOutcome, WakeOutcome, kind,
+    WaitOutcome, WakeOutcome, WokenBy, kind,
 };
-use crate::ids::{Seq, Stamp, StringId, TaskId, TimerId, TokenId};
+use crate::ids::{PrimitiveId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
 use crate::readiness::{Direction, Interest, Readiness};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -31,6 +31,19 @@ pub const RECORD_BYTES: usize = size_of::<Words>();
 
 const TASK_BITS: u32 = 48;
 const TASK_MASK: u64 = (1 << TASK_BITS) - 1;
+
+/// The code of [`Cause::Primitive`].
+const CAUSE_PRIMITIVE: u8 = 11;
+
+/// Codes of [`WokenBy`], in records and frames.
+pub(crate) const BY_OUTSIDE: u8 = 0;
+/// See [`BY_OUTSIDE`].
+pub(crate) const BY_TASK: u8 = 1;
+/// See [`BY_OUTSIDE`].
+pub(crate) const BY_THREAD: u8 = 2;
+
+/// The age of a primitive's wake by another thread is told in units of so many bits of ticks.
+const AGE_SHIFT: u32 = 8;
 
 const FAMILY_V4: u8 = 1;
 const FAMILY_V6: u8 = 2;
@@ -45,7 +58,7 @@ impl Record {
     #[inline(always)]
     #[must_use]
     pub fn to_words(&self) -> Words {
-        let packed = pack(self.seq, &self.event);
+        let packed = pack(self.seq, self.at, &self.event);
         [packed.head, self.at.0, packed.x, packed.y]
     }
 
@@ -56,6 +69,7 @@ impl Record {
         let [head, at, x, y] = words;
         let fields = Fields {
             seq,
+            at: Stamp(at),
             a: (head >> 8) as u8,
             b: (head >> 16) as u8,
             c: (head >> 24) as u8,
@@ -77,6 +91,7 @@ struct Packed {
 
 struct Fields {
     seq: Seq,
+    at: Stamp,
     a: u8,
     b: u8,
     c: u8,
@@ -112,7 +127,7 @@ fn halves(word: u64) -> (u32, u32) {
 }
 
 #[inline(always)]
-fn pack(seq: Seq, event: &Event) -> Packed {
+fn pack(seq: Seq, at: Stamp, event: &Event) -> Packed {
     let packed = |head, x, y| Packed { head, x, y };
     match *event {
         Event::Turn { number, events, mode, parked } => {
@@ -151,7 +166,7 @@ fn pack(seq: Seq, event: &Event) -> Packed {
         Event::TaskFinished { task, outcome } => {
             packed(head(kind::TASK_FINISHED, outcome.code(), 0, 0, 0), task.0, 0)
         }
-        Event::Wake { task, cause, outcome } => pack_wake(seq, task, cause, outcome),
+        Event::Wake { task, cause, outcome } => pack_wake(seq, at, task, cause, outcome),
         Event::PollStart { task, number, wake } => {
             packed(head(kind::POLL_START, 0, 0, 0, distance(seq, wake)), task.0, number)
         }
@@ -232,7 +247,7 @@ pub(crate) fn address_from_words(family: u8, port: u16, x: u64, y: u64) -> Optio
 }
 
 #[inline(always)]
-fn pack_wake(seq: Seq, task: TaskId, cause: Cause, outcome: WakeOutcome) -> Packed {
+fn pack_wake(seq: Seq, at: Stamp, task: TaskId, cause: Cause, outcome: WakeOutcome) -> Packed {
     let (direction, d, y) = match cause {
         Cause::Io { token, direction, event } => {
             (direction as u8, distance(seq, event), token.pack())
@@ -243,8 +258,50 @@ fn pack_wake(seq: Seq, task: TaskId, cause: Cause, outcome: WakeOutcome) -> Pack
         Cause::SelfWake | Cause::Yield | Cause::Spawn | Cause::Outside | Cause::Shutdown => {
             (0, 0, 0)
         }
+        Cause::Primitive { primitive, by } => {
+            return pack_primitive_wake(at, task, primitive, by, outcome);
+        }
     };
     Packed { head: head(kind::WAKE, cause.code(), outcome.code(), direction, d), x: task.0, y }
+}
+
+/// Two ids of 48 bits, a thread and a time have to share what is left of a record: the 16 bits above each id, and `d`.
+#[inline]
+fn pack_primitive_wake(
+    at: Stamp,
+    task: TaskId,
+    primitive: PrimitiveId,
+    by: WokenBy,
+    outcome: WakeOutcome,
+) -> Packed {
+    let (code, d, above_task, above_primitive) = match by {
+        WokenBy::Outside => (BY_OUTSIDE, 0, 0, 0),
+        WokenBy::Task(by) => (BY_TASK, (by.0 >> 16) as u32, 0, by.0 & 0xFFFF),
+        WokenBy::Thread { thread, woken } => {
+            let age = (at.since(woken) >> AGE_SHIFT).min(u64::from(u32::MAX));
+            (BY_THREAD, thread, age >> 16, age & 0xFFFF)
+        }
+    };
+    Packed {
+        head: head(kind::WAKE, CAUSE_PRIMITIVE, outcome.code(), code, d),
+        x: task.0 & TASK_MASK | above_task << TASK_BITS,
+        y: primitive.0 & TASK_MASK | above_primitive << TASK_BITS,
+    }
+}
+
+fn unpack_primitive_wake(fields: &Fields, clock: &ClockMap) -> Option<Cause> {
+    let (above_task, above_primitive) = (fields.x >> TASK_BITS, fields.y >> TASK_BITS);
+    let by = match fields.c {
+        BY_OUTSIDE => WokenBy::Outside,
+        BY_TASK => WokenBy::Task(TaskId(u64::from(fields.d) << 16 | above_primitive)),
+        BY_THREAD => {
+            let age = (above_task << 16 | above_primitive) << AGE_SHIFT;
+            let woken = Stamp(fields.at.0.wrapping_sub(age));
+            WokenBy::Thread { thread: fields.d, woken: clock.map(woken) }
+        }
+        _ => return None,
+    };
+    Some(Cause::Primitive { primitive: PrimitiveId(fields.y & TASK_MASK), by })
 }
 
 fn unpack_cause(fields: &Fields, clock: &ClockMap) -> Option<Cause> {
@@ -263,6 +320,7 @@ fn unpack_cause(fields: &Fields, clock: &ClockMap) -> Option<Cause> {
         8 => Cause::Thread { thread: fields.d, woken: clock.map(Stamp(fields.y)) },
         9 => Cause::Outside,
         10 => Cause::Shutdown,
+        CAUSE_PRIMITIVE => return unpack_primitive_wake(fields, clock),
         _ => return None,
     })
 }
@@ -273,6 +331,7 @@ fn subject_words(subject: Subject) -> (u8, u64) {
         Subject::Token(token) => (1, token.pack()),
         Subject::Timer(timer) => (2, timer.0),
         Subject::Task(task) => (3, task.0),
+        Subject::Primitive(primitive) => (4, primitive.0),
     }
 }
 
@@ -281,6 +340,7 @@ fn unpack_subject(code: u8, id: u64) -> Option<Subject> {
         1 => Subject::Token(TokenId::unpack(id)),
         2 => Subject::Timer(TimerId(id)),
         3 => Subject::Task(TaskId(id)),
+        4 => Subject::Primitive(PrimitiveId(id)),
         _ => return None,
     })
 }
@@ -292,6 +352,7 @@ pub(crate) fn wait_words(target: WaitFor) -> (u8, u8, u64) {
         WaitFor::Token(token, direction) => (1, direction as u8, token.pack()),
         WaitFor::Timer(timer) => (2, 0, timer.0),
         WaitFor::Task(task) => (3, 0, task.0),
+        WaitFor::Primitive(primitive) => (4, 0, primitive.0),
     }
 }
 
@@ -301,6 +362,7 @@ pub(crate) fn wait_from_words(code: u8, direction: u8, id: u64) -> Option<WaitFo
         1 => WaitFor::Token(TokenId::unpack(id), Direction::from_code(direction)?),
         2 => WaitFor::Timer(TimerId(id)),
         3 => WaitFor::Task(TaskId(id)),
+        4 => WaitFor::Primitive(PrimitiveId(id)),
         _ => return None,
     })
 }
@@ -330,7 +392,7 @@ pub(crate) fn result_from_words(code: u8, value: u32) -> Option<OperationResult>
 }
 
 fn unpack(code: u8, fields: &Fields, clock: &ClockMap) -> Option<Event> {
-    let &Fields { seq, a, b, c, d, x, y } = fields;
+    let &Fields { seq, a, b, c, d, x, y, .. } = fields;
     let token = TokenId::unpack(x);
     Some(match code {
         kind::TURN => Event::Turn {
@@ -389,7 +451,7 @@ fn unpack(code: u8, fields: &Fields, clock: &ClockMap) -> Option<Event> {
             Event::TaskFinished { task: TaskId(x), outcome: TaskOutcome::from_code(a)? }
         }
         kind::WAKE => Event::Wake {
-            task: TaskId(x),
+            task: TaskId(if a == CAUSE_PRIMITIVE { x & TASK_MASK } else { x }),
             cause: unpack_cause(fields, clock)?,
             outcome: WakeOutcome::from_code(b)?,
         },

@@ -4,12 +4,16 @@
 //! lookup, a read from a disk, a long computation) to a small [pool](pool) of threads that all runtimes of the process
 //! share, and gives back a future for the result.
 //!
-//! Knows nothing of runtimes: a job outlives the one it was spawned in, and its handle is an ordinary future.
+//! A job outlives the runtime it was spawned in, and its handle is an ordinary future, which may be polled anywhere. To
+//! the recorder it is a primitive: tasks wait for it, and the thread that has done it wakes them through it.
 
 mod pool;
 
 use self::pool::{Job, POOL};
+use crate::sync::probe::{self, RecordedWait, next_primitive};
 use crate::task::JoinError;
+use nexus_protocol::PrimitiveId;
+use nexus_protocol::event::{Operation, OperationResult, WaitOutcome};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -41,11 +45,13 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let work = Arc::new(Work(Mutex::new(State { stage: Stage::Waiting(function), waker: None })));
+    let primitive = next_primitive();
+    let state = Mutex::new(State { stage: Stage::Waiting(function), waker: None });
+    let work = Arc::new(Work { primitive, state });
     if let Err(error) = POOL.push(work.clone()) {
         work.cancel(JoinError::not_started(error));
     }
-    BlockingHandle { work }
+    BlockingHandle { work, wait: RecordedWait::new(primitive) }
 }
 
 /// Waits for a function that runs on another thread, and hands out what it returned.
@@ -53,6 +59,7 @@ where
 /// Dropping the handle detaches the function: it runs all the same, and what it returns is dropped on its thread.
 pub struct BlockingHandle<T> {
     work: Arc<dyn Outcome<T>>,
+    wait: RecordedWait,
 }
 
 impl<T> BlockingHandle<T> {
@@ -75,8 +82,21 @@ impl<T> Future for BlockingHandle<T> {
     /// # Panics
     ///
     /// When polled again after it was ready.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.work.poll(cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if probe::poll_budget(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let primitive = self.wait.primitive();
+        let polled = self.work.poll(cx);
+        if polled.is_ready() {
+            probe::spend_budget();
+            self.wait.end(WaitOutcome::Done);
+            probe::operation(primitive, Operation::Blocking, OperationResult::Done(0));
+        } else {
+            probe::operation(primitive, Operation::Blocking, OperationResult::NotReady);
+            self.wait.begin();
+        }
+        polled
     }
 }
 
@@ -93,7 +113,10 @@ impl<T> fmt::Debug for BlockingHandle<T> {
 }
 
 /// A function, and what has become of it: shared by its handle and the pool.
-struct Work<F, T>(Mutex<State<F, T>>);
+struct Work<F, T> {
+    primitive: PrimitiveId,
+    state: Mutex<State<F, T>>,
+}
 
 struct State<F, T> {
     stage: Stage<F, T>,
@@ -124,7 +147,13 @@ trait Outcome<T>: Send + Sync {
 impl<F, T> Work<F, T> {
     /// The state. No foreign code runs while it is locked, so that a panic can't leave it half changed.
     fn lock(&self) -> MutexGuard<'_, State<F, T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, waker: Option<Waker>) {
+        if let Some(waker) = waker {
+            probe::waking(self.primitive, || waker.wake());
+        }
     }
 }
 
@@ -155,7 +184,7 @@ where
         };
         // Both are foreign code; a panic in either has been reported by the hook, and this thread has more to do.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(unwanted)));
-        let _ = catch_unwind(AssertUnwindSafe(|| waker.map(Waker::wake)));
+        let _ = catch_unwind(AssertUnwindSafe(|| self.wake(waker)));
     }
 }
 
@@ -196,9 +225,7 @@ where
         let waker = state.waker.take();
         drop(state);
         drop(function);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.wake(waker);
     }
 
     fn detach(&self) {

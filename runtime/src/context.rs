@@ -3,6 +3,7 @@
 //! Handles and futures hold ids; this is where an id becomes a runtime, or turns out to be of one that is gone. That is
 //! why nothing dangles when a handle outlives its runtime.
 
+use crate::record::Through;
 use crate::runtime::Core;
 use crate::scheduler::Shared;
 use nexus_protocol::RuntimeId;
@@ -18,6 +19,8 @@ thread_local! {
     static CURRENT: Cell<*const Core> = const { Cell::new(ptr::null()) };
     /// The runtimes that were built on this thread and not dropped.
     static LIVE: RefCell<Vec<Rc<Core>>> = const { RefCell::new(Vec::new()) };
+    /// Through what this thread wakes tasks of other threads right now, as [`Through::word`].
+    static THROUGH: Cell<u64> = const { Cell::new(0) };
 }
 
 /// While this lives, the thread is inside the runtime.
@@ -106,6 +109,25 @@ pub(crate) fn with_cause<R>(cause: Cause, body: impl FnOnce() -> R) -> R {
         Some(core) => core.recorder.with_cause(cause, body),
         None => body(),
     }
+}
+
+/// Runs `body`, which fires wakers that wait for a primitive of ours, or for a shutdown: the wakes are attributed to
+/// it, also if the tasks are those of another thread.
+pub(crate) fn with_through<R>(through: Through, body: impl FnOnce() -> R) -> R {
+    /// Restores the word also if `body` panics.
+    struct Restore(u64);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            THROUGH.set(self.0);
+        }
+    }
+    let _restore = Restore(THROUGH.replace(through.word()));
+    if is_entered() { with(|core| core.recorder.with_through(through, body)) } else { body() }
+}
+
+/// Through what this thread wakes tasks right now; none if it is foreign code.
+pub(crate) fn through() -> Option<Through> {
+    Through::from_word(THROUGH.get())
 }
 
 /// Adds a runtime to those that live on this thread.

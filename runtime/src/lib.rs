@@ -38,6 +38,9 @@ mod primitives;
 mod record;
 mod runtime;
 mod scheduler;
+pub mod shutdown;
+pub mod signal;
+pub mod sync;
 pub mod task;
 pub mod time;
 

@@ -44,6 +44,7 @@ pub(crate) mod board;
 pub(crate) mod clock;
 mod polls;
 mod probes;
+mod questions;
 pub(crate) mod registry;
 pub(crate) mod ring;
 pub(crate) mod row;
@@ -51,6 +52,7 @@ pub(crate) mod strings;
 mod tasks;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod through;
 mod tokens;
 mod verdict;
 mod writer;
@@ -61,12 +63,13 @@ use self::registry::{Description, Observed, Recording, Registry};
 use self::ring::Ring;
 use self::writer::Writer;
 use crate::endpoint;
-use nexus_protocol::event::Cause;
+use nexus_protocol::event::{Cause, WokenBy};
 use nexus_protocol::{RuntimeId, Stamp};
 use std::ffi::OsStr;
 use std::sync::Arc;
 
 pub(crate) use self::tasks::{TaskProbe, WaitProbe};
+pub(crate) use self::through::{Noted, Through};
 pub(crate) use self::tokens::SocketName;
 
 /// Switches recording off for a whole process when it is `off`, whatever the builder says.
@@ -160,6 +163,18 @@ impl Recorder {
     pub(crate) fn with_cause<R>(&self, cause: Cause, body: impl FnOnce() -> R) -> R {
         match &self.live {
             Some(live) => live.with_cause(cause, body),
+            None => body(),
+        }
+    }
+
+    /// Runs `body` with all wakes in it attributed to the primitive, used by the task being polled.
+    #[inline]
+    pub(crate) fn with_through<R>(&self, through: Through, body: impl FnOnce() -> R) -> R {
+        match &self.live {
+            Some(live) => {
+                let by = live.polled_task().map_or(WokenBy::Outside, WokenBy::Task);
+                live.with_cause(through.cause(by), body)
+            }
             None => body(),
         }
     }

@@ -14,6 +14,7 @@ pub(crate) mod state;
 pub(crate) mod waker;
 
 pub use crate::blocking::{BlockingHandle, spawn_blocking};
+pub use crate::sync::{Counted, counted};
 pub(crate) use cell::{Entry, Header};
 pub use join::{JoinError, JoinHandle};
 pub use join_set::JoinSet;
@@ -184,7 +185,6 @@ pub(crate) fn run(core: &Core, entry: Entry, root: &mut Root<'_>) -> bool {
 pub(crate) fn take_in(core: &Core, entry: Entry) {
     // SAFETY: just taken from the inbox, so the registry's reference or an inherited one is there.
     let header = unsafe { entry.header() };
-    let (woken, thread) = header.remote.noted();
     let local = &header.local;
     let outcome = if header.state.is_complete() {
         WakeOutcome::Dead
@@ -193,7 +193,7 @@ pub(crate) fn take_in(core: &Core, entry: Entry) {
     } else {
         WakeOutcome::Redundant
     };
-    core.recorder.wake_remote(&local.probe, thread, woken, outcome);
+    core.recorder.wake_remote(&local.probe, header.remote.noted(), outcome);
     match outcome {
         WakeOutcome::Dead => entry.release_inherited(),
         // SAFETY: runtime thread; not queued, and not ended, so the registry's reference is there, or an heir's.

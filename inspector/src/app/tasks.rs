@@ -176,5 +176,6 @@ pub fn target_text(target: WaitFor) -> String {
         WaitFor::Token(token, direction) => format!("{token} {direction}"),
         WaitFor::Timer(timer) => format!("timer {timer}"),
         WaitFor::Task(task) => format!("task {task}"),
+        WaitFor::Primitive(primitive) => format!("primitive {primitive}"),
     }
 }

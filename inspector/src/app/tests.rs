@@ -312,3 +312,35 @@ fn every_column_can_be_sorted_by_in_both_tables() {
         assert_eq!(app.tasks.lines.len(), app.view.tasks.len());
     }
 }
+
+#[test]
+fn what_passes_through_a_primitive_is_told_in_words() {
+    use nexus_protocol::event::{Cause, Operation, OperationResult, Subject, WokenBy};
+    use nexus_protocol::{Event, PrimitiveId, Record};
+    let app = live().0;
+    let speaker = words::Speaker {
+        view: &app.view,
+        strings: app.model.strings(),
+        origin: nexus_protocol::Stamp::NEVER,
+    };
+    let primitive = PrimitiveId(12);
+    let told = |operation, result| {
+        let subject = Subject::Primitive(primitive);
+        let event = Event::Operation { operation, subject, result, task: None, poll: None };
+        speaker.operation(&Record { seq: 1, at: nexus_protocol::Stamp(1), event }).unwrap()
+    };
+    let one = OperationResult::Done(1);
+    assert_eq!(told(Operation::Receive, one), "receive on primitive 12 → 1 message");
+    let many = OperationResult::Done(1200);
+    assert_eq!(told(Operation::Receive, many), "receive on primitive 12 → 1,200 messages");
+    let closed = OperationResult::EndOfFile;
+    assert_eq!(told(Operation::Send, closed), "send on primitive 12 → closed");
+    let not_ready = OperationResult::NotReady;
+    assert_eq!(told(Operation::Notified, not_ready), "notified on primitive 12 → not-ready");
+    assert_eq!(told(Operation::Cancelled, one), "cancelled on primitive 12 → done");
+    let cause = |by| speaker.cause(&Cause::Primitive { primitive, by });
+    assert_eq!(cause(WokenBy::Outside), "primitive 12, used outside of any poll");
+    assert!(cause(WokenBy::Task(SPINNER)).starts_with("primitive 12, by "));
+    let by = WokenBy::Thread { thread: 4712, woken: nexus_protocol::Stamp(1) };
+    assert_eq!(cause(by), "primitive 12, by thread 4712");
+}

@@ -6,7 +6,7 @@ use super::tasks::{target_text, task_text};
 use crate::model::{Chain, Strings, View};
 use crate::text;
 use nexus_protocol::event::{
-    Cause, Event, Operation, OperationResult, Subject, TimerAction, Verdict, WakeOutcome,
+    Cause, Event, Operation, OperationResult, Subject, TimerAction, Verdict, WakeOutcome, WokenBy,
 };
 use nexus_protocol::{Record, Stamp, TaskId};
 
@@ -83,6 +83,13 @@ impl Speaker<'_> {
             Cause::Thread { thread, .. } => format!("woken by thread {thread}"),
             Cause::Outside => "woken from outside of any poll".to_owned(),
             Cause::Shutdown => "aborted or shut down".to_owned(),
+            Cause::Primitive { primitive, by } => match by {
+                WokenBy::Outside => format!("primitive {primitive}, used outside of any poll"),
+                WokenBy::Task(task) => format!("primitive {primitive}, by {}", self.task(task)),
+                WokenBy::Thread { thread, .. } => {
+                    format!("primitive {primitive}, by thread {thread}")
+                }
+            },
         }
     }
 
@@ -100,14 +107,15 @@ impl Speaker<'_> {
     #[must_use]
     pub fn operation(&self, record: &Record) -> Option<String> {
         let Event::Operation { operation, subject, result, .. } = record.event else { return None };
-        let subject = match subject {
+        let on = match subject {
             Subject::Token(token) => token.to_string(),
             Subject::Timer(timer) => format!("timer {timer}"),
             Subject::Task(task) => self.task(task),
+            Subject::Primitive(primitive) => format!("on primitive {primitive}"),
         };
         let verb =
             if matches!(operation, Operation::Timer) { "wait for" } else { operation.name() };
-        Some(format!("{verb} {subject} → {}", result_text(operation, result)))
+        Some(format!("{verb} {on} → {}", result_text(operation, subject, result)))
     }
 
     /// The event behind a wake.
@@ -254,8 +262,15 @@ pub fn verdict_text(verdict: Verdict) -> (&'static str, Tone) {
     }
 }
 
-fn result_text(operation: Operation, result: OperationResult) -> String {
+fn result_text(operation: Operation, subject: Subject, result: OperationResult) -> String {
+    let through_channel = matches!(subject, Subject::Primitive(_));
     match result {
+        OperationResult::Done(messages)
+            if through_channel && matches!(operation, Operation::Receive | Operation::Send) =>
+        {
+            let plural = if messages == 1 { "" } else { "s" };
+            format!("{} message{plural}", text::count(u64::from(messages)))
+        }
         OperationResult::Done(bytes) => match operation {
             Operation::Read | Operation::Write | Operation::Receive | Operation::Send => {
                 format!("{} bytes", text::count(u64::from(bytes)))
@@ -263,6 +278,7 @@ fn result_text(operation: Operation, result: OperationResult) -> String {
             Operation::Accept => format!("fd {bytes}"),
             _ => "done".to_owned(),
         },
+        OperationResult::EndOfFile if through_channel => "closed".to_owned(),
         OperationResult::EndOfFile => "end of file".to_owned(),
         OperationResult::Error(errno) => {
             std::io::Error::from_raw_os_error(errno as i32).to_string()

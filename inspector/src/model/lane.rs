@@ -100,8 +100,8 @@ impl LaneCell {
     /// thousand by I/O; and a self-wake before what began the round. None if there was no wake.
     #[must_use]
     pub fn cause(&self) -> Option<u8> {
-        // shutdown, spawn, thread, outside, self, task, join, timer, I/O, yield
-        const ORDER: [u8; CAUSES - 1] = [10, 7, 8, 9, 5, 4, 3, 2, 1, 6];
+        // shutdown, spawn, thread, outside, self, task, primitive, join, timer, I/O, yield
+        const ORDER: [u8; CAUSES - 1] = [10, 7, 8, 9, 5, 4, 11, 3, 2, 1, 6];
         ORDER.into_iter().find(|&code| self.wakes[usize::from(code)] > 0)
     }
 }

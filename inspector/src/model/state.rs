@@ -266,7 +266,7 @@ impl State {
     }
 
     fn wake(&mut self, task: TaskId, cause: Cause, outcome: WakeOutcome, seq: Seq, at: Stamp) {
-        add(&mut self.totals.remote, u64::from(matches!(cause, Cause::Thread { .. })));
+        add(&mut self.totals.remote, u64::from(cause.is_remote()));
         match outcome {
             WakeOutcome::Queued => {
                 add(&mut self.totals.wakes, 1);
@@ -374,7 +374,7 @@ impl State {
         seq: Seq,
         at: Stamp,
     ) {
-        let (bytes_in, bytes_out) = bytes(operation, result);
+        let (bytes_in, bytes_out) = operation.bytes(subject, result);
         add(&mut self.totals.operations, 1);
         add(&mut self.totals.bytes_in, bytes_in);
         add(&mut self.totals.bytes_out, bytes_out);
@@ -433,15 +433,6 @@ impl State {
 /// Counts on. What comes from a process is not trusted to stay within 64 bits.
 fn add(count: &mut u64, more: u64) {
     *count = count.saturating_add(more);
-}
-
-/// Bytes that went in and out by an operation.
-pub(super) fn bytes(operation: Operation, result: OperationResult) -> (u64, u64) {
-    match (operation, result) {
-        (Operation::Read | Operation::Receive, OperationResult::Done(bytes)) => (bytes.into(), 0),
-        (Operation::Write | Operation::Send, OperationResult::Done(bytes)) => (0, bytes.into()),
-        _ => (0, 0),
-    }
 }
 
 /// The row of a token of which only the name is known.

@@ -4,9 +4,9 @@ use super::theme::Theme;
 use super::widget::line::{piece, put, put_left, put_right, width};
 use crate::keymap::{self, Scope};
 use crate::ui::theme::cause_letter;
-use nexus_protocol::event::{Cause, Verdict};
+use nexus_protocol::event::{Cause, Verdict, WokenBy};
 use nexus_protocol::readiness::Direction;
-use nexus_protocol::{TaskId, TimerId, TokenId};
+use nexus_protocol::{PrimitiveId, TaskId, TimerId, TokenId};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -111,7 +111,7 @@ fn marks(theme: &Theme) -> Vec<Line> {
 }
 
 /// Every cause, with what it means.
-fn causes() -> [(Cause, &'static str); 10] {
+fn causes() -> [(Cause, &'static str); 11] {
     let token = TokenId { slot: 0, generation: 0 };
     let task = TaskId(1);
     [
@@ -127,6 +127,10 @@ fn causes() -> [(Cause, &'static str); 10] {
             "another thread fired its waker",
         ),
         (Cause::Outside, "fired outside of any poll"),
-        (Cause::Shutdown, "aborted, or the runtime shuts down"),
+        (Cause::Shutdown, "aborted, or a shutdown was requested"),
+        (
+            Cause::Primitive { primitive: PrimitiveId(1), by: WokenBy::Outside },
+            "a channel, notification or token it waited for",
+        ),
     ]
 }

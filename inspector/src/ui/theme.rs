@@ -118,7 +118,7 @@ impl Theme {
         match cause_letter(code) {
             'i' => self.fg(Color::Cyan),
             't' => self.fg(Color::Yellow),
-            'j' | 'S' => self.fg(Color::Green),
+            'j' | 'S' | 'p' => self.fg(Color::Green),
             'T' | 'x' | 'o' => self.fg(Color::Magenta),
             's' | 'X' => self.fg(Color::Red).add_modifier(Modifier::BOLD),
             'y' => self.fg(Color::Blue),
@@ -130,8 +130,8 @@ impl Theme {
 /// The letter by which the timeline marks a wake, by its cause's code.
 #[must_use]
 pub fn cause_letter(code: u8) -> char {
-    // none, io, timer, join, task, self, yield, spawn, thread, outside, shutdown
+    // none, io, timer, join, task, self, yield, spawn, thread, outside, shutdown, primitive
     const LETTERS: [char; Cause::NAMES.len()] =
-        [' ', 'i', 't', 'j', 'T', 's', 'y', 'S', 'x', 'o', 'X'];
+        [' ', 'i', 't', 'j', 'T', 's', 'y', 'S', 'x', 'o', 'X', 'p'];
     LETTERS.get(usize::from(code)).copied().unwrap_or('?')
 }

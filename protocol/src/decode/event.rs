@@ -10,13 +10,13 @@ use crate::context::{
 use crate::event::{
     Cause, Event, Operation, PollResult, Record, RefusalReason, Side, SourceKind, Subject,
     TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
-    WakeOutcome, kind,
+    WakeOutcome, WokenBy, kind,
 };
 use crate::frame::ServerFrame;
-use crate::ids::{Seq, Stamp, StringId, TaskId, TimerId, TokenId};
+use crate::ids::{PrimitiveId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
 use crate::limits;
 use crate::readiness::{Direction, Interest, Readiness};
-use crate::record::result_from_words;
+use crate::record::{BY_OUTSIDE, BY_TASK, BY_THREAD, result_from_words};
 use crate::varint::unzigzag;
 
 /// Reads the payload of an events frame.
@@ -95,7 +95,8 @@ struct Body<'a, 'c> {
 impl Body<'_, '_> {
     /// The event, or `None` if it is of a kind, or carries a code, that is not known here.
     ///
-    /// All fields are read before a code is judged, so that the context is right for the next record either way.
+    /// All fields are read before a code is judged, so that the context is right for the next record either way. Only
+    /// what follows a cause, a subject or a target that is not known is left, since it leaves the context alone.
     #[inline]
     fn event(&mut self, kind: u8) -> Result<Option<Event>, DecodeError> {
         match kind {
@@ -145,14 +146,12 @@ impl Body<'_, '_> {
             kind::OPERATION => self.operation(),
             kind::WAIT_BEGIN => {
                 let code = self.byte("target of a wait")?;
-                let target = self.target(code)?;
-                let task = self.optional_task()?;
+                let (target, task) = self.target(code)?;
                 Ok(target.map(|target| Event::WaitBegin { task, target }))
             }
             kind::WAIT_END => {
                 let code = self.byte("target of a wait")?;
-                let target = self.target(code)?;
-                let task = self.optional_task()?;
+                let (target, task) = self.target(code)?;
                 let outcome = WaitOutcome::from_code(code >> 6);
                 Ok(target.zip(outcome).map(|(target, outcome)| Event::WaitEnd {
                     task,
@@ -217,11 +216,12 @@ impl Body<'_, '_> {
         Ok(cause.zip(outcome).map(|(cause, outcome)| Event::Wake { task, cause, outcome }))
     }
 
-    fn cause(&mut self, code: u8, direction: u8) -> Result<Option<Cause>, DecodeError> {
+    /// `further` is a direction or says who used a primitive.
+    fn cause(&mut self, code: u8, further: u8) -> Result<Option<Cause>, DecodeError> {
         Ok(Some(match code {
             1 => {
                 let (token, event) = (self.token()?, self.link()?);
-                let direction = Direction::from_code(direction);
+                let direction = Direction::from_code(further);
                 return Ok(direction.map(|direction| Cause::Io { token, direction, event }));
             }
             2 => Cause::Timer { timer: self.timer()?, fired: self.link()? },
@@ -236,6 +236,19 @@ impl Body<'_, '_> {
             },
             9 => Cause::Outside,
             10 => Cause::Shutdown,
+            11 => {
+                let primitive = self.primitive()?;
+                let by = match further {
+                    BY_OUTSIDE => WokenBy::Outside,
+                    BY_TASK => WokenBy::Task(TaskId(self.number("task of a wake")?)),
+                    BY_THREAD => WokenBy::Thread {
+                        thread: self.u32("thread of a wake")?,
+                        woken: Stamp(self.ago("stamp of a wake")?),
+                    },
+                    _ => return Ok(None),
+                };
+                Cause::Primitive { primitive, by }
+            }
             _ => return Ok(None),
         }))
     }
@@ -260,18 +273,17 @@ impl Body<'_, '_> {
     fn operation(&mut self) -> Result<Option<Event>, DecodeError> {
         let codes = self.byte("operation")?;
         let packed = self.at_most(u64::from(u32::MAX) << 3 | 7, "result of an operation")?;
-        let subject = match codes >> 4 {
-            1 => Some(Subject::Token(self.token()?)),
-            2 => Some(Subject::Timer(self.timer()?)),
-            3 => Some(Subject::Task(self.task()?)),
-            _ => None,
+        let (subject, task) = match codes >> 4 {
+            1 => (Subject::Token(self.token()?), self.optional_task()?),
+            2 => (Subject::Timer(self.timer()?), self.optional_task()?),
+            3 => (Subject::Task(self.task()?), self.optional_task()?),
+            4 => (Subject::Primitive(self.primitive()?), self.absolute_task()?),
+            _ => return Ok(None),
         };
-        let task = self.optional_task()?;
         let poll = self.link()?;
         let operation = Operation::from_code(codes & 0xF);
         let result = result_from_words(packed as u8 & 7, (packed >> 3) as u32);
-        let known = operation.zip(subject).zip(result);
-        Ok(known.map(|((operation, subject), result)| Event::Operation {
+        Ok(operation.zip(result).map(|(operation, result)| Event::Operation {
             operation,
             subject,
             result,
@@ -280,8 +292,9 @@ impl Body<'_, '_> {
         }))
     }
 
-    fn target(&mut self, codes: u8) -> Result<Option<WaitFor>, DecodeError> {
-        Ok(match codes & 0xF {
+    /// What is waited for, if it is known, and the task that waits.
+    fn target(&mut self, codes: u8) -> Result<(Option<WaitFor>, Option<TaskId>), DecodeError> {
+        let target = match codes & 0xF {
             1 => {
                 let token = self.token()?;
                 let direction = Direction::from_code(codes >> 4 & 3);
@@ -289,8 +302,13 @@ impl Body<'_, '_> {
             }
             2 => Some(WaitFor::Timer(self.timer()?)),
             3 => Some(WaitFor::Task(self.task()?)),
-            _ => None,
-        })
+            4 => {
+                let target = WaitFor::Primitive(self.primitive()?);
+                return Ok((Some(target), self.absolute_task()?));
+            }
+            _ => return Ok((None, None)),
+        };
+        Ok((target, self.optional_task()?))
     }
 
     fn timer_changed(&mut self) -> Result<Option<Event>, DecodeError> {
@@ -346,6 +364,16 @@ impl Body<'_, '_> {
     #[inline]
     fn timer(&mut self) -> Result<TimerId, DecodeError> {
         self.near("timer", |context| &mut context.timer).map(TimerId)
+    }
+
+    #[inline]
+    fn primitive(&mut self) -> Result<PrimitiveId, DecodeError> {
+        self.near("primitive", |context| &mut context.primitive).map(PrimitiveId)
+    }
+
+    #[inline]
+    fn absolute_task(&mut self) -> Result<Option<TaskId>, DecodeError> {
+        self.number("task").map(TaskId::from_word)
     }
 
     #[inline]

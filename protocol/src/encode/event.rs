@@ -3,10 +3,10 @@
 
 use super::{frame_kind, framed};
 use crate::context::{Context, LENGTH_BIAS, LENGTH_FOLLOWS, TAG_GAP, TAG_LENGTH_SHIFT, TAG_OTHER};
-use crate::event::{Cause, Event, Record, Subject, WaitFor, WakeOutcome};
-use crate::ids::{RuntimeId, Seq, TaskId, TokenId};
+use crate::event::{Cause, Event, Record, Subject, WaitFor, WakeOutcome, WokenBy};
+use crate::ids::{PrimitiveId, RuntimeId, Seq, TaskId, TokenId};
 use crate::limits;
-use crate::record::result_words;
+use crate::record::{BY_OUTSIDE, BY_TASK, BY_THREAD, result_words};
 use crate::varint::{put, put_signed};
 
 /// Appends as many frames as the records need.
@@ -162,18 +162,18 @@ impl Body<'_> {
                 let (code, value) = result_words(result);
                 self.number(u64::from(code) | u64::from(value) << 3);
                 self.subject(subject);
-                self.optional_task(task);
+                self.task_after(task, matches!(subject, Subject::Primitive(_)));
                 self.link(poll);
             }
             Event::WaitBegin { task, target } => {
                 self.byte(target_code(target));
                 self.target(target);
-                self.optional_task(task);
+                self.task_after(task, matches!(target, WaitFor::Primitive(_)));
             }
             Event::WaitEnd { task, target, outcome } => {
                 self.byte(target_code(target) | outcome.code() << 6);
                 self.target(target);
-                self.optional_task(task);
+                self.task_after(task, matches!(target, WaitFor::Primitive(_)));
             }
             Event::Timer { timer, action, deadline_ns, poll } => {
                 self.near(timer.0, |context| &mut context.timer);
@@ -191,12 +191,15 @@ impl Body<'_> {
     }
 
     fn wake(&mut self, task: TaskId, cause: Cause, outcome: WakeOutcome) {
-        let direction = match cause {
+        let further = match cause {
             Cause::Io { direction, .. } => direction as u8,
+            Cause::Primitive { by: WokenBy::Outside, .. } => BY_OUTSIDE,
+            Cause::Primitive { by: WokenBy::Task(_), .. } => BY_TASK,
+            Cause::Primitive { by: WokenBy::Thread { .. }, .. } => BY_THREAD,
             _ => 0,
         };
         self.task(task);
-        self.byte(cause.code() | outcome.code() << 4 | direction << 6);
+        self.byte(cause.code() | outcome.code() << 4 | further << 6);
         match cause {
             Cause::Io { token, event, .. } => {
                 self.token(token);
@@ -210,6 +213,17 @@ impl Body<'_> {
             Cause::Thread { thread, woken } => {
                 self.number(thread);
                 self.ago(woken.0);
+            }
+            Cause::Primitive { primitive, by } => {
+                self.primitive(primitive);
+                match by {
+                    WokenBy::Outside => {}
+                    WokenBy::Task(task) => self.number(task.0),
+                    WokenBy::Thread { thread, woken } => {
+                        self.number(thread);
+                        self.ago(woken.0);
+                    }
+                }
             }
             Cause::SelfWake | Cause::Yield | Cause::Spawn | Cause::Outside | Cause::Shutdown => {}
         }
@@ -242,6 +256,18 @@ impl Body<'_> {
     #[inline]
     fn task(&mut self, task: TaskId) {
         self.near(task.0, |context| &mut context.task);
+    }
+
+    #[inline]
+    fn primitive(&mut self, primitive: PrimitiveId) {
+        self.near(primitive.0, |context| &mut context.primitive);
+    }
+
+    /// The task of a record with a subject or target. What version 1 began with names it relative to the context; what
+    /// came later must leave the context alone, for readers that skip it.
+    #[inline]
+    fn task_after(&mut self, task: Option<TaskId>, later: bool) {
+        if later { self.number(TaskId::word(task)) } else { self.optional_task(task) }
     }
 
     /// A byte's worth of presence, folded into the task's number: zero for none.
@@ -280,6 +306,7 @@ impl Body<'_> {
             Subject::Token(token) => self.token(token),
             Subject::Timer(timer) => self.near(timer.0, |context| &mut context.timer),
             Subject::Task(task) => self.task(task),
+            Subject::Primitive(primitive) => self.primitive(primitive),
         }
     }
 
@@ -288,6 +315,7 @@ impl Body<'_> {
             WaitFor::Token(token, _) => self.token(token),
             WaitFor::Timer(timer) => self.near(timer.0, |context| &mut context.timer),
             WaitFor::Task(task) => self.task(task),
+            WaitFor::Primitive(primitive) => self.primitive(primitive),
         }
     }
 }
@@ -297,6 +325,7 @@ fn subject_code(subject: Subject) -> u8 {
         Subject::Token(_) => 1,
         Subject::Timer(_) => 2,
         Subject::Task(_) => 3,
+        Subject::Primitive(_) => 4,
     }
 }
 
@@ -306,5 +335,6 @@ fn target_code(target: WaitFor) -> u8 {
         WaitFor::Token(_, direction) => 1 | (direction as u8) << 4,
         WaitFor::Timer(_) => 2,
         WaitFor::Task(_) => 3,
+        WaitFor::Primitive(_) => 4,
     }
 }

@@ -7,14 +7,14 @@ use nexus_protocol::board::{
 use nexus_protocol::event::{
     Address, Cause, Operation, OperationResult, PollResult, RefusalReason, Side, SourceKind,
     Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
-    WakeOutcome,
+    WakeOutcome, WokenBy,
 };
 use nexus_protocol::frame::{
     ClientFrame, Goodbye, KindFilter, Process, RuntimeInfo, ServerFrame, Subscribe,
 };
 use nexus_protocol::{
-    Direction, Event, Interest, Readiness, Record, RuntimeId, Seq, Stamp, StringId, TaskId,
-    TimerId, TokenId,
+    Direction, Event, Interest, PrimitiveId, Readiness, Record, RuntimeId, Seq, Stamp, StringId,
+    TaskId, TimerId, TokenId,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -43,6 +43,10 @@ fn task() -> impl Strategy<Value = TaskId> + Clone {
 
 fn timer() -> impl Strategy<Value = TimerId> + Clone {
     prop_oneof![4 => 1..300_u64, 1 => 1..u64::MAX].prop_map(TimerId)
+}
+
+fn primitive() -> impl Strategy<Value = PrimitiveId> + Clone {
+    prop_oneof![4 => 1..300_u64, 1 => 1..=PrimitiveId::MAX.0].prop_map(PrimitiveId)
 }
 
 pub(crate) fn token() -> impl Strategy<Value = TokenId> + Clone {
@@ -94,8 +98,19 @@ fn cause() -> BoxedStrategy<Cause> {
         (small(), stamp()).prop_map(|(thread, woken)| Cause::Thread { thread, woken }),
         Just(Cause::Outside),
         Just(Cause::Shutdown),
+        (primitive(), woken_by()).prop_map(|(primitive, by)| Cause::Primitive { primitive, by }),
     ]
     .boxed()
+}
+
+/// Who used a primitive; the stamp as an age, as coarse as the ring tells it, which [`linked`] turns into one.
+fn woken_by() -> impl Strategy<Value = WokenBy> + Clone {
+    let age = prop_oneof![3 => 0..2000_u64, 1 => 0..=u64::from(u32::MAX)];
+    prop_oneof![
+        Just(WokenBy::Outside),
+        task().prop_map(WokenBy::Task),
+        (small(), age).prop_map(|(thread, age)| WokenBy::Thread { thread, woken: Stamp(age << 8) }),
+    ]
 }
 
 fn subject() -> impl Strategy<Value = Subject> + Clone {
@@ -103,6 +118,7 @@ fn subject() -> impl Strategy<Value = Subject> + Clone {
         token().prop_map(Subject::Token),
         timer().prop_map(Subject::Timer),
         task().prop_map(Subject::Task),
+        primitive().prop_map(Subject::Primitive),
     ]
 }
 
@@ -111,6 +127,7 @@ fn target() -> impl Strategy<Value = WaitFor> + Clone {
         (token(), direction()).prop_map(|(token, direction)| WaitFor::Token(token, direction)),
         timer().prop_map(WaitFor::Timer),
         task().prop_map(WaitFor::Task),
+        primitive().prop_map(WaitFor::Primitive),
     ]
 }
 
@@ -212,8 +229,8 @@ fn other_event() -> BoxedStrategy<Event> {
     .boxed()
 }
 
-/// The same event with its links as numbers, for a record numbered `seq`.
-fn linked(event: Event, seq: Seq) -> Event {
+/// The same event with its links as numbers and its age as a stamp, for the record with this number and stamp.
+fn linked(event: Event, seq: Seq, at: Stamp) -> Event {
     let link = |distance: Option<Seq>| distance.and_then(|distance| seq.checked_sub(distance));
     match event {
         Event::TaskSpawned { task, location, name, poll } => {
@@ -225,6 +242,16 @@ fn linked(event: Event, seq: Seq) -> Event {
         }
         Event::Wake { task, cause: Cause::Timer { timer, fired }, outcome } => {
             Event::Wake { task, cause: Cause::Timer { timer, fired: link(fired) }, outcome }
+        }
+        Event::Wake {
+            task,
+            cause: Cause::Primitive { primitive, by: WokenBy::Thread { thread, woken: age } },
+            outcome,
+        } => {
+            let woken = Stamp(at.0.saturating_sub(age.0));
+            let woken = if woken.is_never() { at } else { woken };
+            let by = WokenBy::Thread { thread, woken };
+            Event::Wake { task, cause: Cause::Primitive { primitive, by }, outcome }
         }
         Event::PollStart { task, number, wake } => {
             Event::PollStart { task, number, wake: link(wake) }
@@ -242,7 +269,7 @@ fn linked(event: Event, seq: Seq) -> Event {
 /// A record of a known kind.
 pub(crate) fn record() -> BoxedStrategy<Record> {
     (0..1_u64 << 60, stamp(), event())
-        .prop_map(|(seq, at, event)| Record { seq, at, event: linked(event, seq) })
+        .prop_map(|(seq, at, event)| Record { seq, at, event: linked(event, seq, at) })
         .boxed()
 }
 
@@ -259,7 +286,7 @@ fn batch_from(first: Seq) -> BoxedStrategy<ServerFrame> {
             let records = items.into_iter().map(|(gap, at, event)| {
                 seq += gap;
                 filtered += gap;
-                let record = Record { seq, at, event: linked(event, seq) };
+                let record = Record { seq, at, event: linked(event, seq, at) };
                 seq += 1;
                 record
             });

@@ -6,14 +6,14 @@ use nexus_protocol::board::{
 use nexus_protocol::event::{
     Address, Cause, Operation, OperationResult, PollResult, RefusalReason, Side, SourceKind,
     Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
-    WakeOutcome,
+    WakeOutcome, WokenBy,
 };
 use nexus_protocol::frame::{
     ClientFrame, Goodbye, KindFilter, Process, RuntimeInfo, ServerFrame, Subscribe,
 };
 use nexus_protocol::{
-    Direction, Event, Interest, Readiness, Record, RuntimeId, Stamp, StringId, TaskId, TimerId,
-    TokenId,
+    Direction, Event, Interest, PrimitiveId, Readiness, Record, RuntimeId, Stamp, StringId, TaskId,
+    TimerId, TokenId,
 };
 use std::net::SocketAddr;
 
@@ -23,6 +23,7 @@ const STREAM: TokenId = TokenId { slot: 7, generation: 3 };
 const MAIN: TaskId = TaskId(1);
 const CONNECTION: TaskId = TaskId(2);
 const TIMER: TimerId = TimerId(40);
+const CHANNEL: PrimitiveId = PrimitiveId(12);
 
 /// What the client says.
 pub(crate) fn client() -> Vec<ClientFrame> {
@@ -44,7 +45,7 @@ pub(crate) fn server() -> Vec<ServerFrame> {
         ServerFrame::Snapshot(Box::new(snapshot())),
         ServerFrame::Loss { runtime: RUNTIME, from: 0, to: 1000 },
         events(),
-        ServerFrame::Events { runtime: RUNTIME, records: vec![], next_seq: 1040, filtered: 3 },
+        ServerFrame::Events { runtime: RUNTIME, records: vec![], next_seq: 1047, filtered: 3 },
         ServerFrame::Goodbye(Goodbye::Finished),
     ]
 }
@@ -215,6 +216,8 @@ fn events() -> ServerFrame {
     let io = Cause::Io { token: STREAM, direction: Direction::Readable, event: Some(1010) };
     let timed_out = Cause::Timer { timer: TIMER, fired: Some(1025) };
     let thread = Cause::Thread { thread: 4712, woken: Stamp(1_234_580_000_650) };
+    let by = WokenBy::Thread { thread: 4712, woken: Stamp(1_234_580_001_244) };
+    let by_thread = Cause::Primitive { primitive: CHANNEL, by };
     let target = WaitFor::Token(STREAM, Direction::Readable);
     let task = Some(CONNECTION);
     #[rustfmt::skip]
@@ -252,6 +255,13 @@ fn events() -> ServerFrame {
         (0, Event::ReleaseRefused { token: STREAM, reason: RefusalReason::Stale }),
         (0, Event::TaskFinished { task: CONNECTION, outcome: TaskOutcome::Completed }),
         (0, Event::Unknown { kind: 200 }),
+        (100, Event::Operation { operation: Operation::Receive, subject: Subject::Primitive(CHANNEL), result: OperationResult::Done(3), task: Some(MAIN), poll: None }),
+        (0, Event::Operation { operation: Operation::Notified, subject: Subject::Primitive(PrimitiveId(13)), result: OperationResult::NotReady, task: Some(MAIN), poll: Some(1030) }),
+        (0, Event::WaitBegin { task: Some(MAIN), target: WaitFor::Primitive(CHANNEL) }),
+        (600, wake(MAIN, Cause::Primitive { primitive: CHANNEL, by: WokenBy::Task(CONNECTION) }, WakeOutcome::Queued)),
+        (0, Event::WaitEnd { task: Some(MAIN), target: WaitFor::Primitive(CHANNEL), outcome: WaitOutcome::Done }),
+        (0, wake(MAIN, by_thread, WakeOutcome::Redundant)),
+        (0, wake(MAIN, Cause::Primitive { primitive: CHANNEL, by: WokenBy::Outside }, WakeOutcome::Redundant)),
     ];
     let mut at = 1_234_580_000_000;
     let mut records = Vec::new();
@@ -260,5 +270,5 @@ fn events() -> ServerFrame {
         let filtered = if index < 29 { 0 } else { 5 };
         records.push(Record { seq: 1000 + index as u64 + filtered, at: Stamp(at), event });
     }
-    ServerFrame::Events { runtime: RUNTIME, records, next_seq: 1037, filtered: 5 }
+    ServerFrame::Events { runtime: RUNTIME, records, next_seq: 1044, filtered: 5 }
 }

@@ -4,7 +4,7 @@ use crate::arbitrary;
 use nexus_protocol::board::{Activity, Snapshot, Totals};
 use nexus_protocol::decode::{Decode, DecodeError, Decoder, Problem};
 use nexus_protocol::encode::{self, frame_kind};
-use nexus_protocol::event::{Cause, Operation, OperationResult, Subject, WakeOutcome};
+use nexus_protocol::event::{Cause, Operation, OperationResult, Subject, TaskOutcome, WakeOutcome};
 use nexus_protocol::frame::{ClientFrame, ServerFrame};
 use nexus_protocol::{
     Direction, Event, Record, RuntimeId, Stamp, StringId, TaskId, TokenId, limits,
@@ -271,6 +271,31 @@ fn frames_and_records_of_later_versions_are_passed_over() {
     let frame = ServerFrame::Events { runtime, records, next_seq: 13, filtered: 0 };
     assert_eq!(drain(&mut decoder).unwrap(), [frame]);
     assert_eq!(decoder.skipped().records, 3);
+}
+
+/// A task that ends, then records with a subject and a target of a later version and whatever follows those there, then
+/// the same task once more, told relative to the first.
+#[test]
+fn subjects_and_targets_of_later_versions_leave_the_context_alone() {
+    let payload = [
+        &[1, 10, 4, 4][..],
+        &[10, 0, 5 << 1, 1],
+        &[14 | 2 << 5, 0, 1 | 9 << 4, 5, 99, 99],
+        &[15 | 1 << 5, 0, 9, 99, 99],
+        &[10, 0, 0, 1],
+    ];
+    let frames = decode::<ServerFrame>(&frame(frame_kind::SERVER_EVENTS, &payload.concat()));
+    let record = |seq, event| Record { seq, at: Stamp(0), event };
+    let finished = Event::TaskFinished { task: TaskId(5), outcome: TaskOutcome::Completed };
+    let records = vec![
+        record(10, finished),
+        record(11, Event::Unknown { kind: 14 }),
+        record(12, Event::Unknown { kind: 15 }),
+        record(13, finished),
+    ];
+    let runtime = RuntimeId(1);
+    let expected = ServerFrame::Events { runtime, records, next_seq: 14, filtered: 0 };
+    assert_eq!(frames.unwrap(), [expected]);
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use crate::arbitrary;
 use nexus_protocol::board::{TaskRow, TaskWords, TokenRow, TokenWords, task_word, token_word};
 use nexus_protocol::clock::{Anchor, ClockMap};
-use nexus_protocol::event::{Cause, Operation, OperationResult, Subject, WakeOutcome, kind};
-use nexus_protocol::{Event, Record, Stamp, TaskId, TokenId};
+use nexus_protocol::event::{
+    Cause, Operation, OperationResult, Subject, WakeOutcome, WokenBy, kind,
+};
+use nexus_protocol::{Event, PrimitiveId, Record, Stamp, TaskId, TokenId};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use std::collections::HashSet;
@@ -156,4 +158,49 @@ fn all_stamps_of_a_record_are_mapped_and_nothing_else() {
     let event = Event::Wake { task: TaskId(1100), cause, outcome: WakeOutcome::Queued };
     let mapped = Record { seq: 3, at: Stamp(400), event };
     assert_eq!(Record::from_words(3, record.to_words(), &clock), mapped);
+}
+
+/// A wake of a task by another thread, through a primitive, as it is read back with this clock.
+fn woken_through_a_primitive(at: u64, woken: u64, clock: &ClockMap) -> (Stamp, Stamp) {
+    let event = |woken| {
+        let by = WokenBy::Thread { thread: u32::MAX, woken: Stamp(woken) };
+        let cause = Cause::Primitive { primitive: PrimitiveId::MAX, by };
+        Event::Wake { task: TaskId::MAX, cause, outcome: WakeOutcome::Redundant }
+    };
+    let record = Record { seq: 3, at: Stamp(at), event: event(woken) };
+    let read = Record::from_words(3, record.to_words(), clock);
+    let Event::Wake { cause: Cause::Primitive { by: WokenBy::Thread { woken, .. }, .. }, .. } =
+        read.event
+    else {
+        panic!("{read:?}");
+    };
+    assert_eq!(read.event, event(woken.0));
+    (read.at, woken)
+}
+
+#[test]
+fn the_age_of_a_wake_through_a_primitive_is_coarse_and_bounded() {
+    let same = &ClockMap::IDENTITY;
+    let now = 1 << 50;
+    assert_eq!(woken_through_a_primitive(now, now, same).1, Stamp(now));
+    assert_eq!(woken_through_a_primitive(now, now - 256 * 77, same).1, Stamp(now - 256 * 77));
+    assert_eq!(woken_through_a_primitive(now, now - 256 * 77 - 255, same).1, Stamp(now - 256 * 77));
+    let oldest = Stamp(now - 256 * u64::from(u32::MAX));
+    assert_eq!(woken_through_a_primitive(now, 1, same).1, oldest);
+    assert_eq!(woken_through_a_primitive(now, now + 9, same).1, Stamp(now), "not in the future");
+    // Two nanoseconds a tick.
+    let clock = ClockMap::through(
+        Anchor { ticks: 1000, mono_ns: 0 },
+        Anchor { ticks: 2000, mono_ns: 2000 },
+    );
+    let mapped = woken_through_a_primitive(3000, 3000 - 512, &clock);
+    assert_eq!(mapped, (Stamp(4000), Stamp(4000 - 1024)));
+}
+
+/// Records are made in the hottest paths there are.
+#[test]
+fn events_are_no_larger_than_they_were() {
+    assert!(size_of::<Cause>() <= 32, "{}", size_of::<Cause>());
+    assert!(size_of::<Event>() <= 64, "{}", size_of::<Event>());
+    assert!(size_of::<Record>() <= 80, "{}", size_of::<Record>());
 }

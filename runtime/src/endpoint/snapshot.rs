@@ -4,7 +4,7 @@ use super::timeline::Timeline;
 use crate::record::registry::{Observed, Recording};
 use nexus_protocol::board::{Snapshot, TaskCounters, TaskRow, TokenRow, Totals, total_word};
 use nexus_protocol::clock::ClockMap;
-use nexus_protocol::event::{Cause, Event, Record};
+use nexus_protocol::event::{Cause, Event, Record, WokenBy};
 use nexus_protocol::frame::RuntimeInfo;
 use nexus_protocol::ids::{Seq, Stamp};
 use nexus_protocol::record::Words;
@@ -94,7 +94,11 @@ pub(super) fn record(seq: Seq, words: Words, timeline: &Timeline) -> Record {
     match &mut record.event {
         Event::Turn { parked: stamp, .. }
         | Event::PollEnd { started: stamp, .. }
-        | Event::Wake { cause: Cause::Thread { woken: stamp, .. }, .. } => {
+        | Event::Wake { cause: Cause::Thread { woken: stamp, .. }, .. }
+        | Event::Wake {
+            cause: Cause::Primitive { by: WokenBy::Thread { woken: stamp, .. }, .. },
+            ..
+        } => {
             *stamp = timeline.map(*stamp);
         }
         _ => {}

@@ -11,14 +11,14 @@
 //!
 //! The probes of polls are inlined into the one place that polls, and with recording switched off are a branch each.
 
-use super::Recorder;
 use super::row::Words;
 use super::tasks::{CAUSE_SHIFT, STATE_MASK, TaskProbe, set_state};
 use super::verdict::{Answered, Evidence};
 use super::writer::{NO_SEQ, Writer};
+use super::{Noted, Recorder};
 use nexus_protocol::Event;
 use nexus_protocol::board::{Activity, TaskState, task_word as at, token_word, total_word};
-use nexus_protocol::event::{Cause, PollResult, Verdict, WakeOutcome};
+use nexus_protocol::event::{Cause, PollResult, Verdict, WakeOutcome, WokenBy};
 use nexus_protocol::ids::{Seq, Stamp, TaskId, TokenId};
 
 impl Recorder {
@@ -54,18 +54,17 @@ impl Recorder {
         }
     }
 
-    /// A task that another thread has woken was taken from the inbox.
-    pub(crate) fn wake_remote(
-        &self,
-        probe: &TaskProbe,
-        thread: u32,
-        woken: Stamp,
-        outcome: WakeOutcome,
-    ) {
+    /// A task that another thread has woken, perhaps through something of ours, was taken from the inbox.
+    pub(crate) fn wake_remote(&self, probe: &TaskProbe, noted: Noted, outcome: WakeOutcome) {
         let Some(live) = &self.live else { return };
+        let thread = noted.thread;
         // The counters of two processors may differ by a little; nothing is woken after it was noticed.
-        let woken = woken.min(live.read_clock());
-        live.record_wake(probe, Cause::Thread { thread, woken }, outcome);
+        let woken = noted.woken.min(live.read_clock());
+        let cause = match noted.through {
+            Some(through) => through.cause(WokenBy::Thread { thread, woken }),
+            None => Cause::Thread { thread, woken },
+        };
+        live.record_wake(probe, cause, outcome);
     }
 
     /// Other threads fired a task's waker `count` more times while it was queued.
@@ -127,6 +126,7 @@ impl Writer {
             | Cause::SelfWake
             | Cause::Yield
             | Cause::Spawn => {}
+            Cause::Primitive { by: WokenBy::Task(task), .. } if task == woken => {}
             _ => {
                 self.read_clock();
             }
@@ -148,7 +148,7 @@ impl Writer {
                     WakeOutcome::Dead => total_word::DEAD,
                 };
                 self.board().add(total, 1);
-                if let Cause::Thread { .. } = cause {
+                if cause.is_remote() {
                     self.board().add(total_word::REMOTE, 1);
                 }
                 if let Cause::Io { token, .. } = cause {

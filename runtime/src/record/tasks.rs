@@ -30,7 +30,7 @@ pub(crate) struct TaskProbe {
 }
 
 /// Which task a wait belongs to; kept by the waiter until the wait ends.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitProbe {
     task: Option<TaskId>,
     row: u32,

@@ -5,10 +5,10 @@ use nexus_protocol::board::{TaskRow, TaskState, TokenRow, Totals};
 use nexus_protocol::clock::ClockMap;
 use nexus_protocol::event::{
     Cause, Operation, OperationResult, PollResult, RefusalReason, SourceKind, Subject, TaskOutcome,
-    TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome, WakeOutcome,
+    TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome, WakeOutcome, WokenBy,
 };
 use nexus_protocol::{
-    Direction, Event, Interest, Readiness, Record, Seq, TaskId, TimerId, TokenId,
+    Direction, Event, Interest, PrimitiveId, Readiness, Record, Seq, TaskId, TimerId, TokenId,
 };
 use std::net::SocketAddr;
 use std::panic::Location;
@@ -200,13 +200,45 @@ fn the_cause_of_a_wake_is_what_was_announced_or_the_poll_under_way() {
         recorder.wake(&one, WakeOutcome::Redundant);
         assert_eq!(cause(), Cause::SelfWake, "the announcement is over");
     });
-    recorder.wake_remote(&two, 4711, Stamp(u64::MAX), WakeOutcome::Queued);
-    let at = recorder.records().last().unwrap().at;
-    assert_eq!(
-        cause(),
-        Cause::Thread { thread: 4711, woken: at },
-        "not woken after it was noticed"
-    );
+    let by_another_thread = |through| {
+        let noted = Noted { woken: Stamp(u64::MAX), thread: 4711, through };
+        recorder.wake_remote(&two, noted, WakeOutcome::Queued);
+        (cause(), recorder.records().last().unwrap().at)
+    };
+    let (told, at) = by_another_thread(None);
+    let thread = Cause::Thread { thread: 4711, woken: at };
+    assert_eq!(told, thread, "not woken after it was noticed");
+    let primitive = PrimitiveId(7);
+    let (told, woken) = by_another_thread(Some(Through::Primitive(primitive)));
+    let by = WokenBy::Thread { thread: 4711, woken };
+    assert_eq!(told, Cause::Primitive { primitive, by });
+    assert_eq!(by_another_thread(Some(Through::Shutdown)).0, Cause::Shutdown);
+}
+
+#[test]
+fn a_wake_through_a_primitive_names_it_and_who_used_it() {
+    let recorder = recorder();
+    let (one, two) = (recorder.polled_once(TASK), recorder.polled_once(TaskId(2)));
+    let primitive = PrimitiveId(7);
+    let through = Through::Primitive(primitive);
+    let cause = || match recorder.last_event() {
+        Event::Wake { cause, .. } => cause,
+        other => panic!("{other:?}"),
+    };
+    recorder.with_through(through, || recorder.wake(&two, WakeOutcome::Queued));
+    assert_eq!(cause(), Cause::Primitive { primitive, by: WokenBy::Outside });
+    recorder.poll(&one, || {
+        let by = WokenBy::Task(TASK);
+        recorder.with_through(through, || recorder.wake(&two, WakeOutcome::Redundant));
+        assert_eq!(cause(), Cause::Primitive { primitive, by });
+        recorder.with_through(through, || recorder.wake(&one, WakeOutcome::Redundant));
+        assert_eq!(cause(), Cause::Primitive { primitive, by });
+        recorder.with_through(Through::Shutdown, || recorder.wake(&two, WakeOutcome::Redundant));
+        assert_eq!(cause(), Cause::Shutdown);
+    });
+    recorder.poll(&two, || {});
+    let Event::PollEnd { verdict, .. } = recorder.last_event() else { panic!("a poll has ended") };
+    assert_eq!(verdict, Verdict::Spurious, "ours to judge");
 }
 
 #[test]

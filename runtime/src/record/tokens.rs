@@ -279,7 +279,7 @@ impl Recorder {
         let progress = result.is_progress();
         live.poll.operations.set(live.poll.operations.get().saturating_add(1));
         live.poll.progress.set(live.poll.progress.get().saturating_add(u16::from(progress)));
-        let (bytes_in, bytes_out) = bytes(operation, result);
+        let (bytes_in, bytes_out) = operation.bytes(subject, result);
         live.record(
             |_| Event::Operation { operation, subject, result, task, poll },
             |next| {
@@ -309,16 +309,6 @@ impl Recorder {
                 }
             },
         );
-    }
-}
-
-/// Bytes that an operation took in and gave out.
-#[inline]
-fn bytes(operation: Operation, result: OperationResult) -> (u64, u64) {
-    match (operation, result) {
-        (Operation::Read | Operation::Receive, OperationResult::Done(bytes)) => (bytes.into(), 0),
-        (Operation::Write | Operation::Send, OperationResult::Done(bytes)) => (0, bytes.into()),
-        _ => (0, 0),
     }
 }
 

@@ -131,7 +131,8 @@ const fn judge(evidence: u8) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nexus_protocol::{Direction, Stamp, TaskId, TimerId, TokenId};
+    use nexus_protocol::event::WokenBy;
+    use nexus_protocol::{Direction, PrimitiveId, Stamp, TaskId, TimerId, TokenId};
 
     /// The judgement on a poll that is not the task's first and makes no progress.
     fn fruitless(answered: Answered) -> Judgement {
@@ -203,6 +204,10 @@ mod tests {
             Cause::Join { task },
             Cause::Spawn,
             Cause::Shutdown,
+            Cause::Primitive {
+                primitive: PrimitiveId(1),
+                by: WokenBy::Thread { thread: 1, woken: Stamp::NEVER },
+            },
         ];
         assert!(ours.into_iter().all(|cause| Answered::of(cause) == Answered::OURS));
         let thread = Cause::Thread { thread: 1, woken: Stamp::NEVER };

@@ -35,7 +35,7 @@
 
 use crate::context;
 use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use crate::record::{TaskProbe, WaitProbe};
+use crate::record::{Noted, TaskProbe, Through, WaitProbe};
 use crate::runtime::Core;
 use crate::scheduler::Shared;
 use crate::scheduler::inbox::Linked;
@@ -112,22 +112,29 @@ impl Drop for Ended {
 
 /// Notes of other threads about their wakes.
 pub(super) struct RemoteWake {
-    /// When, and on which thread: written by whoever has turned `REMOTE` on, before the task goes into the inbox.
+    /// When, on which thread, and how: written by whoever has turned `REMOTE` on, before the task goes into the inbox.
     woken: AtomicU64,
     thread: AtomicU32,
+    /// Through what of ours, as [`Through::word`].
+    through: AtomicU64,
     /// Wakes that found the task queued, since the last poll.
     redundant: AtomicU32,
 }
 
 impl RemoteWake {
-    pub(super) fn note(&self, woken: Stamp, thread: u32) {
-        // Relaxed: the push into the inbox publishes both.
-        self.woken.store(woken.0, Ordering::Relaxed);
-        self.thread.store(thread, Ordering::Relaxed);
+    pub(super) fn note(&self, noted: Noted) {
+        // Relaxed: the push into the inbox publishes all of them.
+        self.woken.store(noted.woken.0, Ordering::Relaxed);
+        self.thread.store(noted.thread, Ordering::Relaxed);
+        self.through.store(noted.through.map_or(0, Through::word), Ordering::Relaxed);
     }
 
-    pub(super) fn noted(&self) -> (Stamp, u32) {
-        (Stamp(self.woken.load(Ordering::Relaxed)), self.thread.load(Ordering::Relaxed))
+    pub(super) fn noted(&self) -> Noted {
+        Noted {
+            woken: Stamp(self.woken.load(Ordering::Relaxed)),
+            thread: self.thread.load(Ordering::Relaxed),
+            through: Through::from_word(self.through.load(Ordering::Relaxed)),
+        }
     }
 
     pub(super) fn count_redundant(&self) {
@@ -270,6 +277,7 @@ impl TaskRef {
             remote: RemoteWake {
                 woken: AtomicU64::new(0),
                 thread: AtomicU32::new(0),
+                through: AtomicU64::new(0),
                 redundant: AtomicU32::new(0),
             },
             link: AtomicPtr::new(ptr::null_mut()),

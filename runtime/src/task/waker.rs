@@ -3,6 +3,7 @@
 use super::cell::{Entry, Header, Queued, release};
 use super::state::Wake;
 use crate::context;
+use crate::record::Noted;
 use crate::runtime::Core;
 use nexus_protocol::event::WakeOutcome;
 use std::cell::Cell;
@@ -75,7 +76,8 @@ pub(super) fn wake_local(core: &Core, pointer: NonNull<Header>, header: &Header)
 fn wake_remote(pointer: NonNull<Header>, header: &Header) {
     match header.state.wake_remote() {
         Wake::Enqueue => {
-            header.remote.note(header.shared.remote.now(), thread_id());
+            let (woken, thread) = (header.shared.remote.now(), thread_id());
+            header.remote.note(Noted { woken, thread, through: context::through() });
             // SAFETY: `State::wake_remote` has turned the bit on for us.
             if !unsafe { header.shared.queue_remote(pointer) } {
                 // The runtime is gone. It has ended this task while it was marked as woken, so that there is a reference

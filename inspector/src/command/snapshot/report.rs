@@ -272,5 +272,6 @@ fn waiting_for(target: WaitFor) -> String {
         WaitFor::Token(token, direction) => format!("token {token} {direction}"),
         WaitFor::Timer(timer) => format!("timer {timer}"),
         WaitFor::Task(task) => format!("task {task}"),
+        WaitFor::Primitive(primitive) => format!("primitive {primitive}"),
     }
 }

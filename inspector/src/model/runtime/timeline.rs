@@ -157,5 +157,12 @@ fn concerns(event: &Event, subject: Subject) -> bool {
             | Event::WaitEnd { target: WaitFor::Timer(about), .. } => about == timer,
             _ => false,
         },
+        Subject::Primitive(primitive) => match *event {
+            Event::Wake { cause: Cause::Primitive { primitive: about, .. }, .. }
+            | Event::Operation { subject: Subject::Primitive(about), .. }
+            | Event::WaitBegin { target: WaitFor::Primitive(about), .. }
+            | Event::WaitEnd { target: WaitFor::Primitive(about), .. } => about == primitive,
+            _ => false,
+        },
     }
 }

@@ -311,7 +311,7 @@ impl Tape {
 
     /// Fires a task's waker; whether it was queued already shows.
     pub fn wake(&mut self, task: TaskId, cause: Cause) -> Seq {
-        self.totals.remote += u64::from(matches!(cause, Cause::Thread { .. }));
+        self.totals.remote += u64::from(cause.is_remote());
         let token = if let Cause::Io { token, .. } = cause { Some(token) } else { None };
         let Some(probe) = self.probes.get_mut(&task) else {
             self.totals.dead += 1;

@@ -2,7 +2,9 @@
 
 use super::board::address;
 use super::object::Object;
-use crate::event::{Cause, Event, Operation, OperationResult, Record, Subject, WaitFor, kind};
+use crate::event::{
+    Cause, Event, Operation, OperationResult, Record, Subject, WaitFor, WokenBy, kind,
+};
 use crate::ids::RuntimeId;
 use crate::strings::Strings;
 
@@ -108,9 +110,10 @@ fn fields(event: &Event, strings: &Strings, line: &mut Object<'_>) {
                 Subject::Token(token) => line.token("token", token),
                 Subject::Timer(timer) => line.number("timer", timer.0),
                 Subject::Task(task) => line.number("joined_task", task.0),
+                Subject::Primitive(primitive) => line.number("primitive", primitive.0),
             }
             line.word("result", result.name());
-            result_fields(operation, result, line);
+            result_fields(value_key(operation, subject), result, line);
             line.task("task", task);
             line.optional("poll", poll);
         }
@@ -155,24 +158,37 @@ fn cause_fields(cause: Cause, line: &mut Object<'_>) {
             line.number("by_thread", thread);
             line.number("woken_ns", woken.0);
         }
+        Cause::Primitive { primitive, by } => {
+            line.number("primitive", primitive.0);
+            line.word("by", by.name());
+            match by {
+                WokenBy::Outside => {}
+                WokenBy::Task(task) => line.number("by_task", task.0),
+                WokenBy::Thread { thread, woken } => {
+                    line.number("by_thread", thread);
+                    line.number("woken_ns", woken.0);
+                }
+            }
+        }
         Cause::SelfWake | Cause::Yield | Cause::Spawn | Cause::Outside | Cause::Shutdown => {}
     }
 }
 
-fn result_fields(operation: Operation, result: OperationResult, line: &mut Object<'_>) {
+fn result_fields(value_key: &'static str, result: OperationResult, line: &mut Object<'_>) {
     match result {
-        OperationResult::Done(value) => line.number(value_key(operation), value),
+        OperationResult::Done(value) => line.number(value_key, value),
         OperationResult::Error(errno) => line.number("errno", errno),
         OperationResult::EndOfFile | OperationResult::WouldBlock | OperationResult::NotReady => {}
     }
 }
 
 /// What the number of an operation that completed says.
-pub(super) fn value_key(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Read | Operation::Write | Operation::Receive | Operation::Send => "bytes",
-        Operation::Accept => "accepted_fd",
-        Operation::Connect | Operation::Ready | Operation::Timer | Operation::Join => "value",
+pub(super) fn value_key(operation: Operation, subject: Subject) -> &'static str {
+    match (operation, subject) {
+        (Operation::Receive | Operation::Send, Subject::Primitive(_)) => "messages",
+        (Operation::Read | Operation::Write | Operation::Receive | Operation::Send, _) => "bytes",
+        (Operation::Accept, _) => "accepted_fd",
+        _ => "value",
     }
 }
 
@@ -185,5 +201,6 @@ pub(super) fn target_fields(target: WaitFor, line: &mut Object<'_>) {
         }
         WaitFor::Timer(timer) => line.number("timer", timer.0),
         WaitFor::Task(task) => line.number("joined_task", task.0),
+        WaitFor::Primitive(primitive) => line.number("primitive", primitive.0),
     }
 }

@@ -5,7 +5,7 @@ mod snapshot;
 
 use crate::event::{Address, WaitFor};
 use crate::frame::{Process, RuntimeInfo};
-use crate::ids::{RuntimeId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
+use crate::ids::{PrimitiveId, RuntimeId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
 use crate::readiness::{Direction, Interest, Readiness};
 pub(super) use event::EventLine;
 use serde::Deserialize;
@@ -239,21 +239,26 @@ fn direction(name: &str) -> Option<Direction> {
     Direction::BOTH.into_iter().find(|direction| direction.name() == name)
 }
 
-/// What is waited for; `Ok(None)` if it is a direction of a later version.
-fn target(
+/// The fields of which one says what is waited for.
+struct Target<'a> {
     token: Option<TokenId>,
-    way: &Option<Text<'_>>,
+    direction: &'a Option<Text<'a>>,
     timer: Option<u64>,
     joined_task: Option<u64>,
-) -> Result<Option<WaitFor>, Fault> {
-    if let Some(token) = token {
-        let direction = word(way, "direction", direction)?;
+    primitive: Option<u64>,
+}
+
+/// What is waited for; `Ok(None)` if it is a direction of a later version.
+fn target(fields: &Target<'_>) -> Result<Option<WaitFor>, Fault> {
+    if let Some(token) = fields.token {
+        let direction = word(fields.direction, "direction", direction)?;
         return Ok(direction.map(|direction| WaitFor::Token(token, direction)));
     }
-    let timer = timer.map(|timer| WaitFor::Timer(TimerId(timer)));
-    let task = joined_task.map(|task| WaitFor::Task(TaskId(task)));
-    match timer.or(task) {
+    let timer = fields.timer.map(|timer| WaitFor::Timer(TimerId(timer)));
+    let task = fields.joined_task.map(|task| WaitFor::Task(TaskId(task)));
+    let primitive = fields.primitive.map(|number| WaitFor::Primitive(PrimitiveId(number)));
+    match timer.or(task).or(primitive) {
         Some(target) => Ok(Some(target)),
-        None => Err("a wait needs a token, a timer or a joined_task".into()),
+        None => Err("a wait needs a token, a timer, a joined_task or a primitive".into()),
     }
 }

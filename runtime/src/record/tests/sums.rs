@@ -26,13 +26,20 @@ enum Step {
     EndWait(usize),
 }
 
+const CHANNEL: Through = Through::Primitive(PrimitiveId(12));
+
+/// A wake by another thread.
+fn noted(recorder: &Recorder, through: Option<Through>) -> Noted {
+    Noted { woken: recorder.remote().now(), thread: 9, through }
+}
+
 fn leaf() -> impl Strategy<Value = Step> {
     let task = 0..TASKS as usize;
     let slot = 0..SLOTS;
     prop_oneof![
         Just(Step::Spawn),
         task.clone().prop_map(Step::Finish),
-        (task, 0..6_u8, 0..3_u8).prop_map(|(task, cause, outcome)| Step::Wake {
+        (task, 0..9_u8, 0..3_u8).prop_map(|(task, cause, outcome)| Step::Wake {
             task,
             cause,
             outcome
@@ -50,7 +57,7 @@ fn leaf() -> impl Strategy<Value = Step> {
             bits,
             errno
         }),
-        (slot.clone(), 1..7_u8, 0..5_u8).prop_map(|(slot, operation, result)| Step::Operate {
+        (slot.clone(), 1..15_u8, 0..5_u8).prop_map(|(slot, operation, result)| Step::Operate {
             slot,
             operation,
             result
@@ -138,11 +145,14 @@ impl Player<'_> {
             0 => wake(),
             1 => recorder.with_cause(Cause::Yield, wake),
             2 => recorder.with_cause(Cause::Spawn, wake),
-            3 => recorder.wake_remote(probe, 9, recorder.remote().now(), WakeOutcome::Queued),
+            3 => recorder.wake_remote(probe, noted(recorder, None), outcome),
             4 => {
                 recorder.redundant_remote(probe, 2);
                 *self.unrecorded.entry(*number).or_default() += 2;
             }
+            5 => recorder.wake_remote(probe, noted(recorder, Some(CHANNEL)), outcome),
+            6 => recorder.with_through(CHANNEL, wake),
+            7 => recorder.with_through(Through::Shutdown, wake),
             _ => {
                 let direction = Direction::Readable;
                 recorder.with_cause(Cause::Io { token, direction, event }, wake);
@@ -190,7 +200,8 @@ impl Player<'_> {
                     OperationResult::WouldBlock,
                     OperationResult::NotReady,
                 ];
-                let subject = Subject::Token(token(slot).unwrap_or(TOKEN));
+                let other = Subject::Primitive(PrimitiveId(12));
+                let subject = token(slot).map_or(other, Subject::Token);
                 recorder.operation(operation, subject, results[result as usize]);
             }
             Step::Wait { slot, direction } => {
@@ -327,7 +338,7 @@ impl Sums {
             WakeOutcome::Dead => &mut self.totals.dead,
         };
         *total += 1;
-        self.totals.remote += u64::from(matches!(cause, Cause::Thread { .. }));
+        self.totals.remote += u64::from(cause.is_remote());
         self.wakes.insert(record.seq, (record.at, token));
         self.with_task(Some(task), next, |sum| {
             sum.last_cause = cause.code();
@@ -430,7 +441,7 @@ impl Sums {
         task: Option<TaskId>,
     ) {
         let (mut bytes_in, mut bytes_out) = (0, 0);
-        if let OperationResult::Done(bytes) = result {
+        if let (OperationResult::Done(bytes), Subject::Token(_)) = (result, subject) {
             match operation {
                 Operation::Read | Operation::Receive => bytes_in = u64::from(bytes),
                 Operation::Write | Operation::Send => bytes_out = u64::from(bytes),

@@ -3,13 +3,15 @@
 //! All kinds share one struct of optional fields, which is filled without allocating; which of them an event needs is
 //! decided by its kind.
 
-use super::{Fault, Intern, Text, Token, Words, address, direction, need, target, text, word};
+use super::{
+    Fault, Intern, Target, Text, Token, Words, address, direction, need, target, text, word,
+};
 use crate::event::{
     Cause, Event, Operation, OperationResult, PollResult, RefusalReason, Side, SourceKind, Subject,
     TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
-    WakeOutcome, kind,
+    WakeOutcome, WokenBy, kind,
 };
-use crate::ids::{Seq, Stamp, TaskId, TimerId, TokenId};
+use crate::ids::{PrimitiveId, Seq, Stamp, TaskId, TimerId, TokenId};
 use crate::readiness::Direction;
 use crate::trace::json::event::value_key;
 use serde::Deserialize;
@@ -27,6 +29,9 @@ pub(in crate::trace::json) struct EventLine<'a> {
     task: Option<u64>,
     timer: Option<u64>,
     joined_task: Option<u64>,
+    primitive: Option<u64>,
+    #[serde(borrow)]
+    by: Option<Text<'a>>,
     by_task: Option<u64>,
     by_thread: Option<u32>,
     #[serde(borrow)]
@@ -74,6 +79,7 @@ pub(in crate::trace::json) struct EventLine<'a> {
     operations: Option<u16>,
     progress: Option<u16>,
     bytes: Option<u32>,
+    messages: Option<u32>,
     accepted_fd: Option<u32>,
     value: Option<u32>,
     capacity: Option<u32>,
@@ -250,6 +256,20 @@ impl EventLine<'_> {
             }),
             "outside" => Some(Cause::Outside),
             "shutdown" => Some(Cause::Shutdown),
+            "primitive" => {
+                let primitive = PrimitiveId(need(self.primitive, "primitive")?);
+                let by = self.by.as_ref().ok_or("the field \"by\" is missing")?;
+                let by = match &*by.0 {
+                    "outside" => Some(WokenBy::Outside),
+                    "task" => Some(WokenBy::Task(TaskId(need(self.by_task, "by_task")?))),
+                    "thread" => Some(WokenBy::Thread {
+                        thread: need(self.by_thread, "by_thread")?,
+                        woken: Stamp(need(self.woken_ns, "woken_ns")?),
+                    }),
+                    _ => None,
+                };
+                by.map(|by| Cause::Primitive { primitive, by })
+            }
             _ => None,
         };
         Ok(cause.zip(outcome).map(|(cause, outcome)| Event::Wake { task, cause, outcome }))
@@ -262,8 +282,10 @@ impl EventLine<'_> {
             Subject::Timer(TimerId(timer))
         } else if let Some(task) = self.joined_task {
             Subject::Task(TaskId(task))
+        } else if let Some(primitive) = self.primitive {
+            Subject::Primitive(PrimitiveId(primitive))
         } else {
-            return Err("an operation needs a token, a timer or a joined_task".into());
+            return Err("an operation needs a token, a timer, a joined_task or a primitive".into());
         };
         let Some(operation) = word(&self.operation, "operation", Operation::from_name)? else {
             return Ok(None);
@@ -271,9 +293,10 @@ impl EventLine<'_> {
         let result = self.result.as_ref().ok_or("the field \"result\" is missing")?;
         let result = match &*result.0 {
             "done" => {
-                let key = value_key(operation);
+                let key = value_key(operation, subject);
                 let value = match key {
                     "bytes" => self.bytes,
+                    "messages" => self.messages,
                     "accepted_fd" => self.accepted_fd,
                     _ => self.value,
                 };
@@ -290,8 +313,13 @@ impl EventLine<'_> {
     }
 
     fn target(&self) -> Result<Option<WaitFor>, Fault> {
-        let token = self.token.as_ref().map(|token| token.0);
-        target(token, &self.direction, self.timer, self.joined_task)
+        target(&Target {
+            token: self.token.as_ref().map(|token| token.0),
+            direction: &self.direction,
+            timer: self.timer,
+            joined_task: self.joined_task,
+            primitive: self.primitive,
+        })
     }
 
     fn token(&self) -> Result<TokenId, Fault> {

@@ -1,6 +1,6 @@
 //! Lines of snapshots.
 
-use super::{Fault, Intern, Text, Token, Words, address, moment, target};
+use super::{Fault, Intern, Target, Text, Token, Words, address, moment, target};
 use crate::board::{
     Activity, Snapshot, TaskCounters, TaskRow, TaskState, TokenCounters, TokenRow, Totals,
     total_word,
@@ -96,6 +96,7 @@ struct TargetObject<'a> {
     direction: Option<Text<'a>>,
     timer: Option<u64>,
     joined_task: Option<u64>,
+    primitive: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -200,10 +201,13 @@ impl TaskObject<'_> {
             return Ok(None);
         };
         let waiting_for = match self.waiting_for {
-            Some(object) => {
-                let token = object.token.map(|token| token.0);
-                target(token, &object.direction, object.timer, object.joined_task)?
-            }
+            Some(object) => target(&Target {
+                token: object.token.map(|token| token.0),
+                direction: &object.direction,
+                timer: object.timer,
+                joined_task: object.joined_task,
+                primitive: object.primitive,
+            })?,
             None => None,
         };
         Ok(Some(TaskRow {
