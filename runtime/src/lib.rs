@@ -1,7 +1,7 @@
 //! A single-threaded async runtime on mio that can always answer "why did this task wake up?".
 //!
-//! A tokio user feels at home: build a [`Runtime`], call [`Runtime::block_on`], [`spawn`] tasks, use [`net`] and
-//! [`time`]. Tasks need not be `Send`. What is new is that the runtime records what it does, from the kernel's event to
+//! A tokio user feels at home: build a [`Runtime`], call [`Runtime::block_on`], [`spawn`] tasks, use [`net`], [`time`] and
+//! [`sync`]. Tasks need not be `Send`. What is new is that the runtime records what it does, from the kernel's event to
 //! the result of each read, into memory that `nexus-inspect` can attach to at any time.
 //!
 //! ```
@@ -23,6 +23,52 @@
 //! })?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
+//!
+//! # A tour
+//!
+//! 1. **A runtime** belongs to the thread that builds it; a process may have many, one a thread or several. [`Builder`]
+//!    has the settings, among them staying awake before going to sleep ([`Builder::spin`]), which trades CPU for latency.
+//!    A [`Handle`] spawns tasks from outside of `block_on`.
+//! 2. **Tasks** run until they wait, in the order in which they were woken. [`spawn`] returns a [`JoinHandle`]; a
+//!    [`JoinSet`](task::JoinSet) gathers many; [`task::Builder`] gives a task the name under which the inspector shows it.
+//!    A panic is an error of the handle, and nothing more. A task that always finds something to do yields by itself
+//!    ([`Builder::task_budget`]).
+//! 3. **Sockets** ([`net`]) take `&self` for everything, so that any number of tasks can share one, and each is woken.
+//!    [`io::AsyncFd`] makes any descriptor awaitable, and [`io::IoHandle`] is the raw way to the driver, for any
+//!    [`mio::event::Source`].
+//! 4. **Time** ([`time`]): sleeps, timeouts and intervals, never early and with the kernel's full resolution.
+//! 5. **Between tasks and threads** ([`sync`]): channels, notifications, cancellation. Any future and waker of other
+//!    libraries works as well; [`task::counted`] lets the recorder know what such a future achieves.
+//! 6. **What blocks** goes to threads of its own: [`task::spawn_blocking`].
+//! 7. **The end**: [`signal`] turns Ctrl-C into a future, and [`shutdown`] asks all tasks to end, gives them time, and
+//!    reports who has not.
+//! 8. **Other libraries**: with the feature `hyper`, the sockets and [`hyper`](crate::hyper)'s adapters are what
+//!    [hyper](https://docs.rs/hyper) 1 asks for; with `futures-io`, they are what async-tungstenite, futures-rustls and
+//!    much else reads from and writes to.
+//!
+//! # Coming from tokio
+//!
+//! | there | here |
+//! | --- | --- |
+//! | `#[tokio::main(flavor = "current_thread")]` | `Runtime::new()?.block_on(async { … })` |
+//! | `tokio::task::spawn_local` in a `LocalSet` | [`spawn`], everywhere |
+//! | `AsyncReadExt::read(&mut self)` | `read(&self)` is a method of the socket |
+//! | `stream.into_split()` | the same; or share `Rc<TcpStream>` between tasks |
+//! | `tokio::select!` | that of `futures`, or any other; the macro needs nothing of the runtime |
+//! | `Handle::spawn` from another thread | a message over [`sync::mpsc`] to a task that spawns |
+//! | `tokio::signal::ctrl_c()` | [`signal::ctrl_c`] |
+//! | tokio-util's `CancellationToken`, `TaskTracker` | [`sync::CancellationToken`], [`shutdown::Shutdown`] |
+//!
+//! # What holds
+//!
+//! - No wake is lost, also between threads and after the runtime is gone. A waker that is fired while the loop is awake
+//!   makes no system call.
+//! - What is dropped leaves nothing behind: no timer that still fires, no waker that is still kept, no event that reaches
+//!   a socket's successor.
+//! - All that is `pub` and not `unsafe` is sound, whatever is done with it: handles, tokens and futures are numbers that
+//!   are looked up, and say so when they come too late.
+//! - Misuse of a token is an error that changes nothing, and is counted. A full table, a full kernel buffer and a process
+//!   without descriptors are errors too, not endless loops.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("nexus_runtime supports 64-bit Linux only");

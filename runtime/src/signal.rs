@@ -141,9 +141,9 @@ impl From<SignalKind> for i32 {
 ///             println!("reading the configuration anew");
 ///         }
 ///     });
-///     Ok(())
-/// })
-/// # as std::io::Result<()>
+///     std::io::Result::Ok(())
+/// })?;
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[track_caller]
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
