@@ -55,6 +55,10 @@ contestants! {
     OursOff "ours-off" ours::Ours<ours::Off>;
     /// Our runtime as it is by default.
     OursOn "ours-on" ours::Ours<ours::Default>;
+    /// Our runtime without its recorder, spinning before it sleeps.
+    OursOffBusy "ours-off-busy" ours::Ours<ours::Spinning<ours::Off>>;
+    /// Our runtime as it is by default, but spinning before it sleeps.
+    OursOnBusy "ours-on-busy" ours::Ours<ours::Spinning<ours::Default>>;
     /// tokio's current-thread runtime.
     Tokio "tokio" tokio::Tokio;
     /// nexus-async-rt, which sleeps when there is nothing to do.

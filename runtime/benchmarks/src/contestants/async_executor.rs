@@ -7,7 +7,6 @@ use crate::workloads::timers::timer_workloads;
 use crate::workloads::woken::woken_tasks;
 use async_executor::{LocalExecutor, Task};
 use async_io::{Async, Timer};
-use futures_lite::future::yield_now;
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use std::convert::identity;
 use std::net::{SocketAddr, TcpListener};
@@ -34,9 +33,9 @@ where
 impl Contestant for AsyncExecutor {
     type Poker = Waker;
 
-    task_workloads! { run: run, spawn: spawn, value: identity, yield_now: yield_now }
+    task_workloads! { run: run, spawn: spawn, value: identity }
     timer_workloads! { run: run, spawn: spawn, value: identity, sleep: Timer::after }
-    woken_tasks! { run: run, spawn: spawn, value: identity, yield_now: yield_now }
+    woken_tasks! { run: run, spawn: spawn, value: identity }
     echo_server! {
         run: run,
         spawn: spawn,

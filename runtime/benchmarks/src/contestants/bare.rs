@@ -1,11 +1,10 @@
 //! The floor of an executor: boxed futures, one queue, no I/O, `Arc` wakers with an atomic queued bit.
 //!
-//! Its wakers serve its own thread only. Nothing is recorded, no panic contained, no task aborted; what was spawned and
-//! has not ended when `run` does stays where it is.
+//! Its wakers serve its own thread only. Nothing is recorded, no panic contained, no task aborted; nothing
+//! is given back when `run` ends.
 
 use crate::contestant::{Absent, Contestant};
 use crate::workloads::tasks::task_workloads;
-use futures_lite::future::yield_now;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::identity;
@@ -19,15 +18,20 @@ use std::task::{Context, Poll, Wake, Waker};
 pub(crate) struct Bare;
 
 thread_local! {
-    /// The slots of tasks that are to be polled, oldest wake first.
-    static QUEUE: RefCell<VecDeque<usize>> = const { RefCell::new(VecDeque::new()) };
-    static TASKS: RefCell<Tasks> =
-        const { RefCell::new(Tasks { slots: Vec::new(), free: Vec::new() }) };
+    /// The one that this thread runs.
+    static EXECUTOR: Cell<Option<&'static Executor>> = const { Cell::new(None) };
 }
 
-struct Tasks {
-    slots: Vec<Option<Rc<Task>>>,
-    free: Vec<usize>,
+#[derive(Default)]
+struct Executor {
+    /// The slots of tasks that are to be polled, oldest wake first.
+    queue: RefCell<VecDeque<usize>>,
+    slots: RefCell<Vec<Option<Rc<Task>>>>,
+    free: RefCell<Vec<usize>>,
+}
+
+fn executor() -> &'static Executor {
+    EXECUTOR.get().expect("called inside of `run`")
 }
 
 struct Task {
@@ -50,7 +54,7 @@ impl Wake for Link {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::AcqRel) {
-            QUEUE.with_borrow_mut(|queue| queue.push_back(self.slot));
+            executor().queue.borrow_mut().push_back(self.slot);
         }
     }
 }
@@ -84,48 +88,49 @@ fn spawn<F: Future + 'static>(future: F) -> Join<F::Output> {
             waiting.wake();
         }
     });
-    let slot = TASKS.with_borrow_mut(|tasks| {
-        let slot = tasks.free.pop().unwrap_or_else(|| {
-            tasks.slots.push(None);
-            tasks.slots.len() - 1
-        });
-        let link = Arc::new(Link { slot, queued: AtomicBool::new(true) });
-        let waker = Waker::from(link.clone());
-        tasks.slots[slot] = Some(Rc::new(Task { future: RefCell::new(future), link, waker }));
-        slot
+    let executor = executor();
+    let slot = executor.free.borrow_mut().pop().unwrap_or_else(|| {
+        executor.slots.borrow_mut().push(None);
+        executor.slots.borrow().len() - 1
     });
-    QUEUE.with_borrow_mut(|queue| queue.push_back(slot));
+    let link = Arc::new(Link { slot, queued: AtomicBool::new(true) });
+    let waker = Waker::from(link.clone());
+    let task = Rc::new(Task { future: RefCell::new(future), link, waker });
+    executor.slots.borrow_mut()[slot] = Some(task);
+    executor.queue.borrow_mut().push_back(slot);
     Join(shared)
 }
 
 fn run<F: Future>(future: F) -> Result<F::Output, Absent> {
+    let executor: &'static Executor = Box::leak(Box::default());
+    EXECUTOR.set(Some(executor));
     let mut root = pin!(future);
     loop {
         // Nobody but a task can wake the root, so it is asked whenever all tasks have been polled.
         if let Poll::Ready(output) = root.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return Ok(output);
         }
-        while let Some(slot) = QUEUE.with_borrow_mut(VecDeque::pop_front) {
-            poll_task(slot);
+        loop {
+            let next = executor.queue.borrow_mut().pop_front();
+            let Some(slot) = next else { break };
+            poll_task(executor, slot);
         }
     }
 }
 
-fn poll_task(slot: usize) {
+fn poll_task(executor: &Executor, slot: usize) {
     // Empty, or another task's by now, if the one that was woken has ended since: a poll in vain does no harm.
-    let Some(task) = TASKS.with_borrow(|tasks| tasks.slots[slot].clone()) else { return };
+    let Some(task) = executor.slots.borrow()[slot].clone() else { return };
     task.link.queued.store(false, Ordering::Release);
     let polled = task.future.borrow_mut().as_mut().poll(&mut Context::from_waker(&task.waker));
     if polled.is_ready() {
-        TASKS.with_borrow_mut(|tasks| {
-            tasks.slots[slot] = None;
-            tasks.free.push(slot);
-        });
+        executor.slots.borrow_mut()[slot] = None;
+        executor.free.borrow_mut().push(slot);
     }
 }
 
 impl Contestant for Bare {
     type Poker = Waker;
 
-    task_workloads! { run: run, spawn: spawn, value: identity, yield_now: yield_now }
+    task_workloads! { run: run, spawn: spawn, value: identity }
 }

@@ -5,7 +5,6 @@ use crate::workloads::echo::echo_server;
 use crate::workloads::tasks::task_workloads;
 use crate::workloads::timers::timer_workloads;
 use crate::workloads::woken::woken_tasks;
-use futures_lite::future::yield_now;
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use glommio::net::TcpListener;
 use glommio::timer::sleep;
@@ -26,9 +25,9 @@ fn run<F: Future>(future: F) -> Result<F::Output, Absent> {
 impl Contestant for Glommio {
     type Poker = Waker;
 
-    task_workloads! { run: run, spawn: spawn_local, value: identity, yield_now: yield_now }
+    task_workloads! { run: run, spawn: spawn_local, value: identity }
     timer_workloads! { run: run, spawn: spawn_local, value: identity, sleep: sleep }
-    woken_tasks! { run: run, spawn: spawn_local, value: identity, yield_now: yield_now }
+    woken_tasks! { run: run, spawn: spawn_local, value: identity }
     echo_server! {
         run: run,
         spawn: spawn_local,

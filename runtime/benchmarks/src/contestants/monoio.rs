@@ -5,7 +5,6 @@ use crate::workloads::echo::{ANY_PORT, BUFFER_BYTES};
 use crate::workloads::tasks::task_workloads;
 use crate::workloads::timers::timer_workloads;
 use crate::workloads::woken::Signal;
-use futures_lite::future::yield_now;
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::TcpListener;
 use monoio::time::sleep;
@@ -59,7 +58,7 @@ impl Driver for IoUringDriver {
 impl<D: Driver> Contestant for Monoio<D> {
     type Poker = Waker;
 
-    task_workloads! { run: D::run, spawn: spawn, value: identity, yield_now: yield_now }
+    task_workloads! { run: D::run, spawn: spawn, value: identity }
     timer_workloads! { run: D::run_with_timers, spawn: spawn, value: identity, sleep: sleep }
 
     fn serve(listening: Sender<SocketAddr>, connections: u32) -> Result<(), Absent> {

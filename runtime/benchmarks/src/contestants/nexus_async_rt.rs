@@ -4,11 +4,11 @@
 
 use crate::contestant::{Absent, Contestant};
 use crate::workloads::echo::echo_server;
-use crate::workloads::tasks::task_workloads;
+use crate::workloads::tasks::{task_workloads, yield_now};
 use crate::workloads::timers::timer_workloads;
 use crate::workloads::woken::{Poke, Signal};
 use nexus_async_rt::channel::mpsc;
-use nexus_async_rt::{Runtime, TcpListener, sleep, spawn_boxed, yield_now};
+use nexus_async_rt::{Runtime, TcpListener, sleep, spawn_boxed};
 use nexus_rt::WorldBuilder;
 use std::convert::identity;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ where
 impl<const BUSY: bool> Contestant for NexusAsyncRt<BUSY> {
     type Poker = mpsc::Sender<()>;
 
-    task_workloads! { run: run::<BUSY, _>, spawn: spawn_boxed, value: identity, yield_now: yield_now }
+    task_workloads! { run: run::<BUSY, _>, spawn: spawn_boxed, value: identity }
     timer_workloads! { run: run::<BUSY, _>, spawn: spawn_boxed, value: identity, sleep: sleep }
     echo_server! {
         run: run::<BUSY, _>,

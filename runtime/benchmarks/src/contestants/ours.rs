@@ -1,4 +1,4 @@
-//! Our runtime, with the recorder off, and with all defaults.
+//! Our runtime, with the recorder off and with all defaults; sleeping when there is nothing to do, and spinning first.
 
 use crate::contestant::{Absent, Contestant};
 use crate::workloads::echo::echo_server;
@@ -6,9 +6,10 @@ use crate::workloads::tasks::task_workloads;
 use crate::workloads::timers::timer_workloads;
 use crate::workloads::woken::woken_tasks;
 use nexus_runtime::net::TcpListener;
-use nexus_runtime::{Builder, spawn, task, time};
+use nexus_runtime::{Builder, spawn, time};
 use std::marker::PhantomData;
 use std::task::Waker;
+use std::time::Duration;
 
 /// Our runtime, set as `S` says.
 pub(crate) struct Ours<S>(PhantomData<S>);
@@ -37,6 +38,15 @@ impl Setting for Off {
     }
 }
 
+/// The same, but it spins for a while before it sleeps: longer than anything here takes.
+pub(crate) struct Spinning<S>(PhantomData<S>);
+
+impl<S: Setting> Setting for Spinning<S> {
+    fn builder() -> Builder {
+        S::builder().spin(Duration::from_secs(1))
+    }
+}
+
 fn run<S: Setting, F: Future>(future: F) -> Result<F::Output, Absent> {
     let runtime = S::builder().build().expect("the kernel grants the descriptors");
     Ok(runtime.block_on(future))
@@ -45,9 +55,9 @@ fn run<S: Setting, F: Future>(future: F) -> Result<F::Output, Absent> {
 impl<S: Setting> Contestant for Ours<S> {
     type Poker = Waker;
 
-    task_workloads! { run: run::<S, _>, spawn: spawn, value: Result::unwrap, yield_now: task::yield_now }
+    task_workloads! { run: run::<S, _>, spawn: spawn, value: Result::unwrap }
     timer_workloads! { run: run::<S, _>, spawn: spawn, value: Result::unwrap, sleep: time::sleep }
-    woken_tasks! { run: run::<S, _>, spawn: spawn, value: Result::unwrap, yield_now: task::yield_now }
+    woken_tasks! { run: run::<S, _>, spawn: spawn, value: Result::unwrap }
     echo_server! {
         run: run::<S, _>,
         spawn: spawn,

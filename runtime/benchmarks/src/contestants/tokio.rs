@@ -8,7 +8,7 @@ use crate::workloads::woken::woken_tasks;
 use std::task::Waker;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::task::{spawn, yield_now};
+use tokio::task::spawn;
 
 /// tokio's current-thread runtime.
 pub(crate) struct Tokio;
@@ -24,9 +24,9 @@ fn run<F: Future>(future: F) -> Result<F::Output, Absent> {
 impl Contestant for Tokio {
     type Poker = Waker;
 
-    task_workloads! { run: run, spawn: spawn, value: Result::unwrap, yield_now: yield_now }
+    task_workloads! { run: run, spawn: spawn, value: Result::unwrap }
     timer_workloads! { run: run, spawn: spawn, value: Result::unwrap, sleep: tokio::time::sleep }
-    woken_tasks! { run: run, spawn: spawn, value: Result::unwrap, yield_now: yield_now }
+    woken_tasks! { run: run, spawn: spawn, value: Result::unwrap }
     echo_server! {
         run: run,
         spawn: spawn,

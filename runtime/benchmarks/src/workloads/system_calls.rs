@@ -110,7 +110,7 @@ fn counts(trace: &str, client: &str) -> Result<Counts, Absent> {
             Some(resumed) => (resumed.split(' ').next().unwrap_or_default(), false),
             None => (rest.split('(').next().unwrap_or_default(), true),
         };
-        if is_start && rest.contains('(') {
+        if is_start && !rest.starts_with(['-', '+']) {
             *counts.calls.entry(call.to_owned()).or_default() += 1;
         }
         if READS.contains(&call) && rest.contains(" EAGAIN ") {
@@ -118,4 +118,37 @@ fn counts(trace: &str, client: &str) -> Result<Counts, Absent> {
         }
     }
     if marks == 2 { Ok(counts) } else { Err("the trace has no marks".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_calls_of_others_between_the_marks_count() {
+        let trace = "\
+7 recvfrom(4, \"x\", 1024, 0, NULL, NULL) = 1
+8 getppid() = 1
+7 epoll_wait(3,  <unfinished ...>
+8 sendto(5, \"x\", 64, MSG_NOSIGNAL, NULL, 0) = 64
+7 <... epoll_wait resumed>[], 1024, -1) = 1
+7 recvfrom(4,  <unfinished ...>
+8 recvfrom(5, \"x\", 64, 0, NULL, NULL) = 64
+7 <... recvfrom resumed>0x7f, 1024, 0, NULL, NULL) = -1 EAGAIN (Resource temporarily unavailable)
+7 recvfrom(4, 0x7f, 1024, 0, NULL, NULL) = -1 EAGAIN (Resource temporarily unavailable)
+7 --- SIGCHLD {si_signo=SIGCHLD} ---
+8 getppid() = 1
+7 close(4) = 0
+";
+        let counts = counts(trace, "8").unwrap();
+        assert_eq!(counts.vain_reads, 2);
+        let calls: Vec<_> =
+            counts.calls.iter().map(|(call, count)| (call.as_str(), *count)).collect();
+        assert_eq!(calls, [("epoll_wait", 1), ("recvfrom", 2)]);
+    }
+
+    #[test]
+    fn a_trace_without_marks_is_no_result() {
+        assert!(counts("7 close(4) = 0\n", "8").is_err());
+    }
 }

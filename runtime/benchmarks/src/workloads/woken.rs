@@ -163,13 +163,14 @@ fn poking<C: Contestant>(
 
 /// [`Contestant::woken`] for runtimes whose wakers work from other threads.
 macro_rules! woken_tasks {
-    (run: $run:expr, spawn: $spawn:expr, value: $value:expr, yield_now: $yield_now:expr $(,)?) => {
+    (run: $run:expr, spawn: $spawn:expr, value: $value:expr $(,)?) => {
         fn woken(
             tasks: u32,
             keep_busy: bool,
             signal: std::sync::Arc<$crate::workloads::woken::Signal>,
             pokers: std::sync::mpsc::Sender<std::task::Waker>,
         ) -> Result<(), $crate::contestant::Absent> {
+            use $crate::workloads::tasks::yield_now;
             use $crate::workloads::woken::Woken;
             $run(async move {
                 let mut spawned = Vec::new();
@@ -180,7 +181,7 @@ macro_rules! woken_tasks {
                 if keep_busy {
                     spawned.push($spawn(async move {
                         while !signal.is_over() {
-                            $yield_now().await;
+                            yield_now().await;
                         }
                     }));
                 }
