@@ -13,8 +13,8 @@ const FIGURE: &str = "figure ";
 const NOTE: &str = "note ";
 const ABSENT: &str = "absent ";
 
-/// A cell that takes longer hangs.
-const CELL_LIMIT: Duration = Duration::from_secs(40);
+/// A cell that takes longer hangs: most take a second. Who hangs once is not tried again.
+const CELL_LIMIT: Duration = Duration::from_secs(20);
 
 /// All that came out for a workload.
 #[derive(Debug)]

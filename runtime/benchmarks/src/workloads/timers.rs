@@ -19,9 +19,10 @@ pub(crate) fn overshoot<C: Contestant>(duration: Duration, times: u32) -> Outcom
     Ok(Figure { value, note })
 }
 
-/// How long the task with this number sleeps: 1 to 101 ms, all over the range, in no order.
-pub(crate) fn spread(number: u32) -> Duration {
-    Duration::from_micros(1_000 + u64::from(number) * 7_919 % 100_000)
+/// How long the task with this number sleeps, of as many as there are: at least 1 ms, and then one task more each
+/// microsecond, in no order.
+pub(crate) fn spread(number: u32, tasks: u32) -> Duration {
+    Duration::from_micros(1_000 + u64::from(number) * 7_919 % u64::from(tasks))
 }
 
 /// The methods of [`Contestant`] that need timers. `sleep` is to return a future, whatever it yields.
@@ -38,7 +39,7 @@ macro_rules! timer_workloads {
                         let mut spawned = Vec::with_capacity(tasks as usize);
                         for number in 0..tasks {
                             spawned.push($spawn(async move {
-                                $sleep(spread(number)).await;
+                                $sleep(spread(number, tasks)).await;
                                 1
                             }));
                         }
