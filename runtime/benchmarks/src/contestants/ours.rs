@@ -63,7 +63,7 @@ impl<S: Setting> Contestant for Ours<S> {
         spawn: spawn,
         value: Result::unwrap,
         bind: async |address| {
-            let listener = TcpListener::bind(address)?;
+            let listener = TcpListener::bind(address).await?;
             let address = listener.local_addr()?;
             std::io::Result::Ok((listener, address))
         },
