@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! cd runtime/benchmarks
-//! cargo run --release --locked                   # everything, some ten minutes; on a machine that does nothing else
+//! cargo run --release --locked                   # everything, a quarter of an hour, on a machine that does nothing else
 //! cargo run --release --locked -- --markdown     # the same, as tables for BENCHMARKS.md
-//! cargo run --release --locked -- --quick        # two minutes: whether it works, no figures to rely on
+//! cargo run --release --locked -- --quick        # three minutes: whether it works, no figures to rely on
 //! cargo run --release --locked -- --only echo --contestant tokio --contestant ours
 //! ```
 //!
@@ -39,7 +39,7 @@
 //! | `busy-echo` | as `echo-1`, but with the client on the other core, and with the runtime spinning |
 //!
 //! Each cell checks what it has done: the polls, outputs and timers are counted, what comes back is compared, a wake that
-//! is lost ends the process, a sleep that ends early is named. `system-calls` needs `strace` and says so if it is not
+//! is lost ends the process, and one sleep that ends early is enough to have no figure. `system-calls` needs `strace` and says so if it is not
 //! there. A runtime that cannot do something, or hangs, has no figure, but the reason.
 //!
 //! # Who takes part, and how

@@ -1,6 +1,6 @@
 //! Workloads of sleeping tasks.
 
-use crate::contestant::{Absent, Contestant, Figure, Outcome};
+use crate::contestant::{Absent, Contestant, Outcome};
 use std::time::Duration;
 
 /// How late a sleep ends, the median of some in a row, in milliseconds.
@@ -14,9 +14,10 @@ pub(crate) fn overshoot<C: Contestant>(duration: Duration, times: u32) -> Outcom
     took.sort_by(f64::total_cmp);
     let wanted_ns = duration.as_nanos() as f64;
     let early = took.iter().filter(|&&ns| ns < wanted_ns).count();
-    let value = (took[took.len() / 2] - wanted_ns) / 1e6;
-    let note = if early > 0 { format!("{early} of {times} were early") } else { String::new() };
-    Ok(Figure { value, note })
+    if early > 0 {
+        return Err(Absent(format!("{early} of {times} sleeps ended early")));
+    }
+    Ok(((took[took.len() / 2] - wanted_ns) / 1e6).into())
 }
 
 /// How long the task with this number sleeps, of as many as there are: at least 1 ms, and then one task more each
