@@ -37,6 +37,7 @@ pub(crate) struct WaitProbe {
 }
 
 impl TaskProbe {
+    #[inline(always)]
     fn new(task: TaskId, row: u32) -> Self {
         Self {
             task,
@@ -125,27 +126,25 @@ impl Writer {
     }
 }
 
-impl Recorder {
-    /// A task was spawned. Its first wake follows as a probe of its own.
-    pub(crate) fn task_spawned(
+impl Writer {
+    /// A task was spawned. Its row, or [`NO_ROW`].
+    fn task_spawned(
         &self,
         task: TaskId,
         location: &'static Location<'static>,
         name: Option<&str>,
-    ) -> TaskProbe {
-        let Some(live) = &self.live else { return TaskProbe::new(task, NO_ROW) };
-        let location = live.strings.location(location);
-        let name = live.strings.name(name);
-        let (row, poll, now) = (live.take_row(), live.poll_seq(), live.read_clock());
-        let board = live.board();
-        live.record(
+    ) -> u32 {
+        let location = self.strings.location(location);
+        let name = self.strings.name(name);
+        let (row, poll, now) = (self.take_row(), self.poll_seq(), self.read_clock());
+        self.record(
             |_| Event::TaskSpawned { task, location, name, poll },
             |next| {
-                board.add(total_word::TASKS_SPAWNED, 1);
+                self.board().add(total_word::TASKS_SPAWNED, 1);
                 if row == NO_ROW {
-                    board.add(total_word::TASKS_WITHOUT_ROW, 1);
+                    self.board().add(total_word::TASKS_WITHOUT_ROW, 1);
                 }
-                live.change_task(row, next, |row| {
+                self.change_task(row, next, |row| {
                     row.clear();
                     row.set(at::NEXT_SEQ, next);
                     row.set(at::TASK, task.0);
@@ -156,7 +155,21 @@ impl Recorder {
                 });
             },
         );
-        TaskProbe::new(task, row)
+        row
+    }
+}
+
+impl Recorder {
+    /// A task was spawned. Its first wake follows as a probe of its own.
+    #[inline(always)]
+    pub(crate) fn task_spawned(
+        &self,
+        task: TaskId,
+        location: &'static Location<'static>,
+        name: Option<&str>,
+    ) -> TaskProbe {
+        let row = self.live.as_ref().map(|live| live.task_spawned(task, location, name));
+        TaskProbe::new(task, row.unwrap_or(NO_ROW))
     }
 
     /// A task ended. Its row is folded away.

@@ -122,6 +122,15 @@ pub(super) struct RemoteWake {
 }
 
 impl RemoteWake {
+    fn new() -> Self {
+        Self {
+            woken: AtomicU64::new(0),
+            thread: AtomicU32::new(0),
+            through: AtomicU64::new(0),
+            redundant: AtomicU32::new(0),
+        }
+    }
+
     pub(super) fn note(&self, noted: Noted) {
         // Relaxed: the push into the inbox publishes all of them.
         self.woken.store(noted.woken.0, Ordering::Relaxed);
@@ -232,6 +241,18 @@ const _: () = {
     any_thread::<RemoteWake>();
 };
 
+impl Vtable {
+    const fn of<F: Future>() -> Self {
+        Self {
+            poll: poll::<F>,
+            cancel: cancel::<F>,
+            take: take::<F>,
+            discard: discard::<F>,
+            free: free::<F>,
+        }
+    }
+}
+
 /// The header comes first, so that a pointer to it is a pointer to the cell.
 #[repr(C)]
 struct TaskCell<F: Future> {
@@ -255,6 +276,7 @@ pub(crate) struct TaskRef(pub(super) NonNull<Header>);
 impl TaskRef {
     /// Allocates a task with this many references, of which the result is one; the caller makes the others with
     /// [`TaskRef::another`].
+    #[inline(always)]
     pub(super) fn new<F: Future>(
         references: u64,
         future: F,
@@ -262,40 +284,30 @@ impl TaskRef {
         probe: TaskProbe,
         shared: Arc<Shared>,
     ) -> Self {
-        let header = Header {
-            state: State::new(references),
-            vtable: const {
-                &Vtable {
-                    poll: poll::<F>,
-                    cancel: cancel::<F>,
-                    take: take::<F>,
-                    discard: discard::<F>,
-                    free: free::<F>,
-                }
-            },
-            shared,
-            remote: RemoteWake {
-                woken: AtomicU64::new(0),
-                thread: AtomicU32::new(0),
-                through: AtomicU64::new(0),
-                redundant: AtomicU32::new(0),
-            },
-            link: AtomicPtr::new(ptr::null_mut()),
-            local: Local {
-                id,
-                queued: Cell::new(Queued::No),
+        let cell = memory::allocate(Layout::new::<TaskCell<F>>()).cast::<TaskCell<F>>();
+        let place = cell.as_ptr();
+        // Part by part, so that each is made where it stays: a task is spawned often, and copying it costs more than making
+        // it.
+        // SAFETY: just allocated for exactly this; all fields are written.
+        unsafe {
+            (&raw mut (*place).header.state).write(State::new(references));
+            (&raw mut (*place).header.vtable).write(const { &Vtable::of::<F>() });
+            (&raw mut (*place).header.shared).write(shared);
+            (&raw mut (*place).header.local).write(Local {
                 next: Cell::new(None),
-                key: Cell::new(usize::MAX),
+                queued: Cell::new(Queued::No),
                 aborted: Cell::new(false),
                 detached: Cell::new(false),
                 taken: Cell::new(false),
-                joiner: RefCell::new(None),
                 probe,
-            },
-        };
-        let cell = memory::allocate(Layout::new::<TaskCell<F>>()).cast::<TaskCell<F>>();
-        // SAFETY: just allocated for exactly this.
-        unsafe { cell.write(TaskCell { header, stage: UnsafeCell::new(Stage::Running(future)) }) };
+                id,
+                key: Cell::new(usize::MAX),
+                joiner: RefCell::new(None),
+            });
+            (&raw mut (*place).header.link).write(AtomicPtr::new(ptr::null_mut()));
+            (&raw mut (*place).header.remote).write(RemoteWake::new());
+            (&raw mut (*place).stage).write(UnsafeCell::new(Stage::Running(future)));
+        }
         Self(cell.cast())
     }
 
