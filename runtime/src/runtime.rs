@@ -12,7 +12,7 @@ use crate::record::Recorder;
 use crate::scheduler::Shared;
 use crate::task::budget::Budget;
 use crate::task::queue::RunQueue;
-use crate::task::registry::Registry;
+use crate::task::registry::{Place, Registry};
 use crate::task::{self, Entry, JoinHandle, Root};
 use crate::time::ns;
 use crate::time::queue::{TimerQueue, now_ns};
@@ -61,6 +61,8 @@ pub(crate) struct Core {
     /// References to `shared` that ended tasks have left.
     spare_shared: RefCell<Vec<Arc<Shared>>>,
     last_task: Cell<u64>,
+    /// The task of the root future, while there is one.
+    pub(crate) root: Cell<Option<(TaskId, Entry)>>,
     closing: Cell<bool>,
     /// How many operations may still complete in the poll under way.
     pub(crate) budget: Budget,
@@ -92,6 +94,15 @@ impl Core {
         let mut spare = self.spare_shared.borrow_mut();
         if spare.len() < SPARE_SHARED {
             spare.push(shared);
+        }
+    }
+
+    /// The task that is at this place, or is the root, if it is still the one that was there.
+    #[inline]
+    pub(crate) fn find_task(&self, place: Place) -> Option<Entry> {
+        match self.root.get() {
+            Some(root) if root == place.id() => Some(root.1),
+            _ => self.tasks.borrow().get(place),
         }
     }
 
@@ -225,6 +236,7 @@ impl Runtime {
             timers,
             spare_shared: RefCell::default(),
             last_task: Cell::new(0),
+            root: Cell::new(None),
             closing: Cell::new(false),
             budget: Budget::new(builder.task_budget),
             polls_per_turn: builder.polls_per_turn,

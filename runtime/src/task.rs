@@ -10,6 +10,7 @@ mod join_set;
 mod memory;
 pub(crate) mod queue;
 pub(crate) mod registry;
+mod sleeper;
 pub(crate) mod state;
 pub(crate) mod waker;
 
@@ -233,8 +234,8 @@ unsafe fn finish(core: &Core, entry: Entry, outcome: TaskOutcome) {
     let joiner = local.joiner.borrow_mut().take();
     if let Some(joiner) = joiner {
         joiner.end_wait(task.header(), WaitOutcome::Done);
-        if let Some(waker) = joiner.finished() {
-            core.recorder.with_cause(Cause::Join { task: local.id }, || wake_contained(waker));
+        if let Some(sleeper) = joiner.finished() {
+            core.recorder.with_cause(Cause::Join { task: local.id }, || sleeper.wake(core));
         }
     }
 }
@@ -298,6 +299,7 @@ impl<'a> Root<'a> {
         let task = TaskRef::new::<Pending<()>>(1, pending(), id, probe, core.shared.clone());
         task.header().local.detached.set(true);
         core.recorder.with_cause(Cause::Spawn, || task.wake_local(core));
+        core.root.set(Some((id, task.entry())));
         Self { task, poll, panic: None }
     }
 
@@ -329,7 +331,8 @@ impl Drop for Root<'_> {
         let outcome =
             if std::thread::panicking() { TaskOutcome::Panicked } else { TaskOutcome::Completed };
         context::with_shared(&header.shared, |core| {
-            core.recorder.task_finished(&header.local.probe, outcome)
+            core.root.set(None);
+            core.recorder.task_finished(&header.local.probe, outcome);
         });
         // The field gives one back.
         drop(Ended::new(self.task.clone()));

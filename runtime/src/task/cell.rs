@@ -43,6 +43,7 @@ use crate::task::contained;
 use crate::task::join::JoinError;
 use crate::task::join_set::Membership;
 use crate::task::memory;
+use crate::task::sleeper::Sleeper;
 use crate::task::state::State;
 use crate::task::waker;
 use nexus_protocol::event::{PollResult, WaitFor, WaitOutcome};
@@ -192,7 +193,7 @@ pub(super) enum Queued {
 pub(super) enum Joiner {
     /// Its handle, in the poll of another task.
     Handle {
-        waker: Waker,
+        sleeper: Sleeper,
         /// None if the handle was polled from outside the task's runtime.
         wait: Option<WaitProbe>,
     },
@@ -202,10 +203,10 @@ pub(super) enum Joiner {
 
 impl Joiner {
     /// The task has ended: whom to wake.
-    pub(super) fn finished(self) -> Option<Waker> {
+    pub(super) fn finished(self) -> Option<Sleeper> {
         match self {
-            Self::Handle { waker, .. } => Some(waker),
-            Self::Set(membership) => membership.finished(),
+            Self::Handle { sleeper, .. } => Some(sleeper),
+            Self::Set(membership) => membership.finished().map(Sleeper::Other),
         }
     }
 
@@ -419,6 +420,13 @@ pub(super) unsafe fn release(header: NonNull<Header>) {
 }
 
 impl Entry {
+    /// Queues the task, on the runtime thread. It must be allocated, as for [`Entry::header`].
+    #[inline]
+    pub(super) unsafe fn wake_local(self, core: &Core) {
+        // SAFETY: by the caller's word.
+        waker::wake_local(core, self.0, unsafe { self.header() });
+    }
+
     /// The header of the task in the queue.
     ///
     /// # Safety

@@ -2,6 +2,7 @@
 
 use super::cell::{Joiner, TaskRef};
 use super::join_set::Membership;
+use super::sleeper::Sleeper;
 use crate::context;
 use nexus_protocol::TaskId;
 use nexus_protocol::event::{Cause, Operation, OperationResult, Subject, WaitFor, WaitOutcome};
@@ -115,13 +116,13 @@ impl<T> Future for JoinHandle<T> {
             let subject = Subject::Task(local.id);
             core.recorder.operation(Operation::Join, subject, OperationResult::NotReady);
         });
-        if let Some(Joiner::Handle { waker, .. }) = &*local.joiner.borrow()
-            && waker.will_wake(cx.waker())
+        if let Some(Joiner::Handle { sleeper, .. }) = &*local.joiner.borrow()
+            && sleeper.is_woken_by(cx.waker(), &header.shared)
         {
             return Poll::Pending;
         }
         // A waker may be foreign code, so nothing is borrowed while one is cloned or dropped.
-        let waker = cx.waker().clone();
+        let sleeper = Sleeper::of(cx.waker(), &header.shared);
         if self.is_finished() {
             return Poll::Ready(self.take());
         }
@@ -133,7 +134,7 @@ impl<T> Future for JoinHandle<T> {
                 core.recorder.wait_begin(WaitFor::Task(local.id))
             }),
         };
-        let replaced = joiner.replace(Joiner::Handle { waker, wait });
+        let replaced = joiner.replace(Joiner::Handle { sleeper, wait });
         drop(joiner);
         drop(replaced);
         Poll::Pending

@@ -23,6 +23,12 @@ pub(super) unsafe fn from_reference(header: NonNull<Header>) -> Waker {
     unsafe { Waker::new(header.as_ptr().cast_const().cast(), &VTABLE) }
 }
 
+/// The task that a waker wakes, if it is one of a runtime of ours.
+#[inline]
+pub(super) fn task_of(waker: &Waker) -> Option<NonNull<Header>> {
+    std::ptr::eq(waker.vtable(), &VTABLE).then(|| header_of(waker.data()))
+}
+
 fn header_of(data: *const ()) -> NonNull<Header> {
     NonNull::new(data.cast::<Header>().cast_mut()).expect("a waker points at its task")
 }
