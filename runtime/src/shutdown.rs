@@ -122,7 +122,7 @@ impl Shutdown {
     ///
     /// # Errors
     ///
-    /// If the signals can't be listened to, see [`signal`](crate::signal::signal).
+    /// If the signals can't be listened to, see [`signal`].
     ///
     /// # Panics
     ///
@@ -291,10 +291,9 @@ impl<F: Future> Future for Tracked<F> {
         let this = self.project();
         if !std::mem::replace(this.known, true)
             && let Some(guard) = this.guard
+            && let Some(holder) = guard.guards.lock().guards.get_mut(&guard.number)
         {
-            if let Some(holder) = guard.guards.lock().guards.get_mut(&guard.number) {
-                holder.task = current_task();
-            }
+            holder.task = current_task();
         }
         let polled = this.future.poll(cx);
         if polled.is_ready() {

@@ -7,6 +7,12 @@ use nexus_protocol::clock::ClockMap;
 use nexus_protocol::ids::{TaskId, TokenId};
 
 impl Recorder {
+    /// Whether anything is recorded.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.live.is_some()
+    }
+
     /// The task being polled; none if there is none, or recording is off.
     pub(crate) fn current_task(&self) -> Option<TaskId> {
         self.live.as_ref()?.polled_task()

@@ -32,6 +32,12 @@ pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
     context::try_with(|core| task::poll_budget(core, cx)).unwrap_or(Poll::Ready(()))
 }
 
+/// Whether [`poll_budget`] would let the task go on.
+#[inline]
+pub(crate) fn has_budget() -> bool {
+    context::try_with(|core| core.budget.is_spent()) != Some(true)
+}
+
 /// Something that was asked for with [`poll_budget`] has succeeded.
 #[inline]
 pub(crate) fn spend_budget() {
@@ -61,17 +67,26 @@ impl RecordedWait {
     }
 
     /// The task being polled goes to sleep, unless it does so already.
+    #[inline]
     pub(crate) fn begin(&mut self) {
         if self.begun.is_none() {
             self.begun = context::try_with(|core| {
-                (core.id, core.recorder.wait_begin(WaitFor::Primitive(self.primitive)))
-            });
+                let target = WaitFor::Primitive(self.primitive);
+                core.recorder.is_on().then(|| (core.id, core.recorder.wait_begin(target)))
+            })
+            .flatten();
         }
     }
 
     /// The wait is over, if there was one.
+    #[inline]
     pub(crate) fn end(&mut self, outcome: WaitOutcome) {
-        let Some((runtime, wait)) = self.begun.take() else { return };
+        if let Some((runtime, wait)) = self.begun.take() {
+            self.record_end(runtime, wait, outcome);
+        }
+    }
+
+    fn record_end(&self, runtime: RuntimeId, wait: WaitProbe, outcome: WaitOutcome) {
         context::with_runtime(runtime, |core| {
             core.recorder.wait_end(wait, WaitFor::Primitive(self.primitive), outcome);
         });

@@ -42,6 +42,8 @@ pub(super) struct Wait {
     bell: Option<(Arc<Bell>, Waker)>,
     /// Whether the bell holds the task's waker, unless somebody has rung it.
     armed: bool,
+    /// Whether the last attempt but those of a wait under way had to wait.
+    waited: bool,
 }
 
 impl Wait {
@@ -53,7 +55,7 @@ impl Wait {
     /// The same, with the wakes attributed to something else.
     pub(super) fn through(through: Through, primitive: PrimitiveId, operation: Operation) -> Self {
         let recorded = RecordedWait::new(primitive);
-        Self { operation, through, recorded, bell: None, armed: false }
+        Self { operation, through, recorded, bell: None, armed: false, waited: false }
     }
 
     pub(super) fn primitive(&self) -> PrimitiveId {
@@ -91,9 +93,9 @@ impl Wait {
         waker: &Waker,
         mut attempt: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        if !self.armed {
-            // Most attempts need no wait, and then no bell. What happens before the bell is armed is seen by the
-            // second attempt.
+        if !self.armed && !self.waited {
+            // Many attempts need no wait, and then no bell. What happens before the bell is armed is seen by the
+            // second attempt. Who had to wait the last time is likely to have to again.
             let unarmed = self.bell.as_ref().map_or(Waker::noop(), |(_, waker)| waker);
             let polled = attempt(&mut Context::from_waker(unarmed));
             if polled.is_ready() {
@@ -105,16 +107,22 @@ impl Wait {
             (Arc::clone(&bell), Waker::from(bell))
         });
         bell.waker.register(waker);
-        self.armed = true;
-        attempt(&mut Context::from_waker(through_bell))
+        let first = !std::mem::replace(&mut self.armed, true);
+        let polled = attempt(&mut Context::from_waker(through_bell));
+        if first {
+            self.waited = polled.is_pending();
+        }
+        polled
     }
 
     /// Records an operation that was made without waiting.
+    #[inline]
     pub(super) fn record(&self, result: OperationResult) {
         probe::operation(self.primitive(), self.operation, result);
     }
 
     /// Nobody waits any more: the bell is emptied.
+    #[inline]
     pub(super) fn end(&mut self, outcome: WaitOutcome) {
         if std::mem::take(&mut self.armed)
             && let Some((bell, _)) = &self.bell

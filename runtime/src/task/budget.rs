@@ -38,7 +38,7 @@ impl Budget {
 
     /// Whether the poll under way has had its share.
     #[inline]
-    pub(super) fn is_spent(&self) -> bool {
+    pub(crate) fn is_spent(&self) -> bool {
         self.left.get() == 0
     }
 }
