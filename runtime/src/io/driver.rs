@@ -9,7 +9,7 @@ use crate::builder::Builder;
 use crate::record::Recorder;
 use crate::runtime::Core;
 use crate::task::wake_contained;
-use crate::time::queue::now_ns;
+use crate::time::now_ns;
 use mio::event::{Event, Source};
 use nexus_protocol::event::{
     Cause, RefusalReason, SourceKind, TransitionReason, TurnMode, WaitFor, WaitOutcome,

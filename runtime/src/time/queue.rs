@@ -5,6 +5,7 @@
 //! to ask the kernel and the earliest deadline lies before the one it is set to. A timer that is dropped leaves the
 //! descriptor as it is, so at worst the loop turns once for nothing.
 
+use super::clock::{NANOS_PER_SEC, now_ns};
 use crate::io::driver::{Driver, TIMER};
 use crate::record::WaitProbe;
 use crate::runtime::Core;
@@ -14,16 +15,14 @@ use mio::unix::SourceFd;
 use nexus_protocol::TimerId;
 use nexus_protocol::event::{Cause, TimerAction, WaitFor, WaitOutcome};
 use rustix::time::{
-    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
-    timerfd_create, timerfd_settime,
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::task::Waker;
-
-const NANOS_PER_SEC: u64 = 1_000_000_000;
 
 /// See the [module](self). Arming and cancelling are O(log n).
 pub(crate) struct TimerQueue {
@@ -37,12 +36,6 @@ pub(crate) struct TimerQueue {
 struct Sleeper {
     waker: Waker,
     wait: WaitProbe,
-}
-
-/// The time now, in nanoseconds of `CLOCK_MONOTONIC`.
-pub(crate) fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    (now.tv_sec as u64).saturating_mul(NANOS_PER_SEC).saturating_add(now.tv_nsec as u64)
 }
 
 impl TimerQueue {

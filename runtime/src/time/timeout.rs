@@ -1,10 +1,10 @@
 //! A bound on the time another future may take.
 
-use super::sleep::sleep;
+use super::sleep::{Sleep, sleep, sleep_until};
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Gives a future this long, counted from the call; then drops it.
 ///
@@ -33,7 +33,29 @@ pub fn timeout<F: Future>(
     duration: Duration,
     future: F,
 ) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    let mut limit = sleep(duration);
+    until(sleep(duration), future)
+}
+
+/// Gives a future until this moment; then drops it. See [`timeout`].
+///
+/// # Errors
+///
+/// [`Elapsed`] if the time was over first.
+///
+/// # Panics
+///
+/// When polled outside of `Runtime::block_on`.
+pub fn timeout_at<F: Future>(
+    deadline: Instant,
+    future: F,
+) -> impl Future<Output = Result<F::Output, Elapsed>> {
+    until(sleep_until(deadline), future)
+}
+
+fn until<F: Future>(
+    mut limit: Sleep,
+    future: F,
+) -> impl Future<Output = Result<F::Output, Elapsed>> {
     async move {
         let mut future = pin!(future);
         poll_fn(|cx| {
