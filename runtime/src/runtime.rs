@@ -182,14 +182,20 @@ impl Core {
     /// The same. How many wakers were fired, those of timers included.
     fn try_turn(&self, timeout: Timeout) -> io::Result<usize> {
         self.recorder.queued(self.queue.len());
-        self.timers.prepare();
+        let timers_due = self.timers.prepare();
         let stop = || !self.shared.inbox.is_empty();
-        let polled = self.driver.poll(&self.recorder, timeout, &stop);
+        // With timers to fire there is nothing to wait for.
+        let ask = if timers_due { Timeout::Look } else { timeout };
+        let polled = self.driver.poll(&self.recorder, ask, &stop);
         if matches!(timeout, Timeout::Park | Timeout::ParkFor(_)) {
             self.shared.parker.unparked();
         }
         let turn = polled?;
-        let timers = if turn.timers_due { self.timers.fire(self) } else { 0 };
+        let timers = if timers_due || turn.timer_reported {
+            self.timers.fire(self, turn.timer_reported)
+        } else {
+            0
+        };
         Ok(turn.fired + timers)
     }
 }

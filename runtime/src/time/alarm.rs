@@ -6,14 +6,16 @@
 //! the old deadline. [`Sleep`](super::Sleep) stays on its thread, and so has no such case.
 
 use super::clock::{instant_of, now_ns, ns, ns_of};
+use super::queue::{Key, Sleeper};
 use crate::context;
 use crate::runtime::Core;
+use crate::task;
 use nexus_protocol::event::{
     Operation, OperationResult, Subject, TimerAction, WaitFor, WaitOutcome,
 };
 use nexus_protocol::{RuntimeId, TimerId};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 /// See the [module](self). Armed by its first poll, disarmed when dropped.
@@ -23,12 +25,16 @@ pub(crate) struct Alarm {
     state: State,
 }
 
+/// From this length on, a sleep reads the clock only when it is made, and not again at its first poll. Should that come
+/// after the deadline, the sleep is armed all the same, and fires at the next turn.
+const FAR: Duration = Duration::from_millis(1);
+
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// No runtime knows of it.
-    Idle,
+    /// No runtime knows of it. If it is far, the first poll takes it for granted that the deadline lies ahead.
+    Idle { far: bool },
     /// This runtime will wake whoever has polled it last, or has done so already.
-    Armed { runtime: RuntimeId, timer: TimerId },
+    Armed { runtime: RuntimeId, timer: Key },
     /// Somebody was told that the deadline was reached.
     Elapsed,
 }
@@ -36,16 +42,13 @@ enum State {
 impl Alarm {
     /// An alarm at this time from now.
     pub(crate) fn after(duration: Duration) -> Self {
-        Self::at(now_ns().saturating_add(ns(duration)))
+        let deadline_ns = now_ns().saturating_add(ns(duration));
+        Self { deadline_ns, state: State::Idle { far: duration >= FAR } }
     }
 
     /// An alarm at this moment.
     pub(crate) fn until(deadline: Instant) -> Self {
-        Self::at(ns_of(deadline))
-    }
-
-    fn at(deadline_ns: u64) -> Self {
-        Self { deadline_ns, state: State::Idle }
+        Self { deadline_ns: ns_of(deadline), state: State::Idle { far: false } }
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -59,12 +62,12 @@ impl Alarm {
 
     /// Gives it another deadline, also if the last one was reached.
     pub(crate) fn reset(&mut self, deadline: Instant) {
-        let old_ns = std::mem::replace(&mut self.deadline_ns, ns_of(deadline));
+        self.deadline_ns = ns_of(deadline);
         if let State::Armed { runtime, timer } = self.state {
             let moved = context::with_runtime(runtime, |core| {
-                let moved = core.timers.move_to(timer, old_ns, self.deadline_ns);
+                let moved = core.timers.move_to(timer, self.deadline_ns);
                 if moved {
-                    core.recorder.timer(timer, TimerAction::Reset, self.deadline_ns);
+                    core.recorder.timer(timer.id, TimerAction::Reset, self.deadline_ns);
                 }
                 moved
             });
@@ -73,7 +76,7 @@ impl Alarm {
             }
         }
         // It has fired, or its runtime is gone: the next poll arms a new timer.
-        self.state = State::Idle;
+        self.state = State::Idle { far: false };
     }
 
     /// Ready once the deadline is reached, and from then on. Until then the waker of the last poll will be fired.
@@ -82,55 +85,78 @@ impl Alarm {
     ///
     /// Outside of `Runtime::block_on`.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        context::with(|core| self.poll_on(core, cx))
+        context::with(|core| self.poll_on(core, cx, true))
     }
 
-    fn poll_on(&mut self, core: &Core, cx: &mut Context<'_>) -> Poll<()> {
-        let record = |timer, result| {
-            core.recorder.operation(Operation::Timer, Subject::Timer(timer), result)
-        };
+    /// The same, for the limit on what another future may take: that may have spent the whole budget of the poll, and then
+    /// the limit must be reached all the same.
+    pub(super) fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        context::with(|core| self.poll_on(core, cx, false))
+    }
+
+    fn poll_on(&mut self, core: &Core, cx: &mut Context<'_>, budgeted: bool) -> Poll<()> {
+        let mut look = true;
         match self.state {
             State::Elapsed => return Poll::Ready(()),
             State::Armed { runtime, timer } if runtime == core.id => {
-                if core.timers.refresh(timer, self.deadline_ns, cx.waker()) {
-                    record(timer, OperationResult::NotReady);
-                    return Poll::Pending;
+                if !core.timers.refresh(timer, cx.waker()) {
+                    return self.complete(core, cx, timer.id, budgeted);
                 }
-                self.state = State::Elapsed;
-                record(timer, OperationResult::Done(0));
-                return Poll::Ready(());
+                record(core, timer.id, OperationResult::NotReady);
+                return Poll::Pending;
             }
             // Its task has moved to another runtime, or its own is gone.
             State::Armed { .. } => self.disarm(),
-            State::Idle => {}
+            State::Idle { far } => look = !far,
         }
-        let timer = core.timers.next_id();
-        if self.is_elapsed() {
-            self.state = State::Elapsed;
-            record(timer, OperationResult::Done(0));
-            return Poll::Ready(());
+        let id = core.timers.next_id();
+        if look && self.is_elapsed() {
+            return self.complete(core, cx, id, budgeted);
         }
+        let waker = cx.waker().clone();
+        core.recorder.timer(id, TimerAction::Armed, self.deadline_ns);
+        record(core, id, OperationResult::NotReady);
+        let wait = core.recorder.wait_begin(WaitFor::Timer(id));
+        let timer = core.timers.arm(id, self.deadline_ns, Sleeper { waker, wait });
         self.state = State::Armed { runtime: core.id, timer };
-        core.recorder.timer(timer, TimerAction::Armed, self.deadline_ns);
-        record(timer, OperationResult::NotReady);
-        let wait = core.recorder.wait_begin(WaitFor::Timer(timer));
-        core.timers.arm(timer, self.deadline_ns, cx.waker().clone(), wait);
         Poll::Pending
+    }
+
+    fn complete(
+        &mut self,
+        core: &Core,
+        cx: &mut Context<'_>,
+        id: TimerId,
+        budgeted: bool,
+    ) -> Poll<()> {
+        if budgeted {
+            ready!(task::poll_budget(core, cx));
+            core.budget.spend();
+        }
+        self.state = State::Elapsed;
+        record(core, id, OperationResult::Done(0));
+        Poll::Ready(())
     }
 
     /// Leaves nothing behind that could still wake.
     fn disarm(&mut self) {
-        let State::Armed { runtime, timer } = std::mem::replace(&mut self.state, State::Idle)
+        let State::Armed { runtime, timer } =
+            std::mem::replace(&mut self.state, State::Idle { far: false })
         else {
             return;
         };
         context::with_runtime(runtime, |core| {
-            if let Some(wait) = core.timers.disarm(timer, self.deadline_ns) {
-                core.recorder.timer(timer, TimerAction::Cancelled, self.deadline_ns);
-                core.recorder.wait_end(wait, WaitFor::Timer(timer), WaitOutcome::Dropped);
+            if let Some(sleeper) = core.timers.disarm(timer) {
+                core.recorder.timer(timer.id, TimerAction::Cancelled, self.deadline_ns);
+                let target = WaitFor::Timer(timer.id);
+                core.recorder.wait_end(sleeper.wait, target, WaitOutcome::Dropped);
             }
         });
     }
+}
+
+fn record(core: &Core, id: TimerId, result: OperationResult) {
+    core.recorder.operation(Operation::Timer, Subject::Timer(id), result);
 }
 
 impl Future for Alarm {

@@ -38,6 +38,11 @@ pub(super) fn instant_of(at_ns: u64) -> Instant {
     }
 }
 
+/// A moment that nobody will see.
+pub(super) fn far_future() -> Instant {
+    instant_of(u64::MAX)
+}
+
 /// One moment as an `Instant` and in nanoseconds, the same one for the whole process.
 fn anchor() -> (Instant, u64) {
     static ANCHOR: OnceLock<(Instant, u64)> = OnceLock::new();

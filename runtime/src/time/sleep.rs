@@ -64,6 +64,13 @@ impl Sleep {
     }
 }
 
+impl Sleep {
+    /// Polls it as the limit on what another future may take.
+    pub(super) fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.alarm.poll_limit(cx)
+    }
+}
+
 impl Future for Sleep {
     type Output = ();
 

@@ -86,7 +86,7 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        Pin::new(this.limit).poll(cx).map(|()| Err(Elapsed(())))
+        this.limit.poll_limit(cx).map(|()| Err(Elapsed(())))
     }
 }
 
