@@ -1,4 +1,4 @@
-//! Timers: [`sleep`], [`timeout`], and their like.
+//! Timers: [`sleep`], [`timeout`], [`interval`], and their like.
 //!
 //! A timer never fires early, has the kernel's full resolution, and is gone without a trace when it is dropped. Arming,
 //! resetting and dropping one costs some 50 ns, however many there are.
@@ -8,6 +8,7 @@
 //! | wait for a time, or until one | [`sleep`], [`sleep_until`] |
 //! | put off what is waited for | [`Sleep::reset`] |
 //! | bound what another future may take | [`timeout`], [`timeout_at`] |
+//! | do something again and again | [`interval`], [`interval_at`] |
 //!
 //! ```
 //! use nexus_runtime::time::{Duration, Instant, sleep};
@@ -28,11 +29,13 @@ pub(crate) mod alarm;
 mod clock;
 mod descriptor;
 mod heap;
+mod interval;
 pub(crate) mod queue;
 mod sleep;
 mod timeout;
 
 pub(crate) use clock::{now_ns, ns};
+pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use std::time::{Duration, Instant};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
