@@ -32,6 +32,8 @@ mod heap;
 mod interval;
 pub(crate) mod queue;
 mod sleep;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod timeout;
 
 pub(crate) use clock::{now_ns, ns};

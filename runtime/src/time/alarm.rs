@@ -33,8 +33,9 @@ const FAR: Duration = Duration::from_millis(1);
 enum State {
     /// No runtime knows of it. If it is far, the first poll takes it for granted that the deadline lies ahead.
     Idle { far: bool },
-    /// This runtime will wake whoever has polled it last, or has done so already.
-    Armed { runtime: RuntimeId, timer: Key },
+    /// This runtime will wake whoever has polled it last, or has done so already. After a reset the next poll looks at the
+    /// clock, since the new deadline may be over.
+    Armed { runtime: RuntimeId, timer: Key, reset: bool },
     /// Somebody was told that the deadline was reached.
     Elapsed,
 }
@@ -63,7 +64,8 @@ impl Alarm {
     /// Gives it another deadline, also if the last one was reached.
     pub(crate) fn reset(&mut self, deadline: Instant) {
         self.deadline_ns = ns_of(deadline);
-        if let State::Armed { runtime, timer } = self.state {
+        if let State::Armed { runtime, timer, ref mut reset } = self.state {
+            *reset = true;
             let moved = context::with_runtime(runtime, |core| {
                 let moved = core.timers.move_to(timer, self.deadline_ns);
                 if moved {
@@ -98,14 +100,17 @@ impl Alarm {
         let mut look = true;
         match self.state {
             State::Elapsed => return Poll::Ready(()),
-            State::Armed { runtime, timer } if runtime == core.id => {
+            State::Armed { runtime, timer, reset }
+                if runtime == core.id && !(reset && self.is_elapsed()) =>
+            {
+                self.state = State::Armed { runtime, timer, reset: false };
                 if !core.timers.refresh(timer, cx.waker()) {
                     return self.complete(core, cx, timer.id, budgeted);
                 }
                 record(core, timer.id, OperationResult::NotReady);
                 return Poll::Pending;
             }
-            // Its task has moved to another runtime, or its own is gone.
+            // It was reset to the past; or its task has moved to another runtime, or its own is gone.
             State::Armed { .. } => self.disarm(),
             State::Idle { far } => look = !far,
         }
@@ -118,7 +123,7 @@ impl Alarm {
         record(core, id, OperationResult::NotReady);
         let wait = core.recorder.wait_begin(WaitFor::Timer(id));
         let timer = core.timers.arm(id, self.deadline_ns, Sleeper { waker, wait });
-        self.state = State::Armed { runtime: core.id, timer };
+        self.state = State::Armed { runtime: core.id, timer, reset: false };
         Poll::Pending
     }
 
@@ -140,7 +145,7 @@ impl Alarm {
 
     /// Leaves nothing behind that could still wake.
     fn disarm(&mut self) {
-        let State::Armed { runtime, timer } =
+        let State::Armed { runtime, timer, .. } =
             std::mem::replace(&mut self.state, State::Idle { far: false })
         else {
             return;

@@ -54,7 +54,7 @@ impl Descriptor for Timerfd {
     }
 }
 
-/// What the descriptor is set to, and when it last made timers fire.
+/// What the descriptor is set to, and when timers were last fired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Setting {
     set_to: Option<u64>,
@@ -78,13 +78,11 @@ impl Setting {
         self.set_to = Some(at);
     }
 
-    /// The descriptor has reported.
-    pub(super) fn reported(&mut self) {
-        self.set_to = None;
-    }
-
-    /// At this time, all that was due has been fired.
-    pub(super) fn fired(&mut self, now: u64) {
+    /// At this time all that was due has been fired, perhaps because the descriptor has reported.
+    pub(super) fn fired(&mut self, now: u64, reported: bool) {
         self.fired = now;
+        if reported {
+            self.set_to = None;
+        }
     }
 }

@@ -18,6 +18,11 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::task::Waker;
 
+#[cfg(test)]
+mod against_the_loop;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 /// See the [module](self).
 pub(crate) struct TimerQueue<D = Timerfd> {
     armed: RefCell<Armed>,
@@ -54,12 +59,7 @@ impl TimerQueue {
     /// Timers are due, as the descriptor has `reported` or [`TimerQueue::prepare`] has said: fires all that are. How many
     /// there were.
     pub(crate) fn fire(&self, core: &Core, reported: bool) -> usize {
-        if reported {
-            let mut setting = self.setting.get();
-            setting.reported();
-            self.setting.set(setting);
-        }
-        self.fire_at(now_ns(), |due| {
+        self.fire_at(now_ns(), reported, |due| {
             let Due { id, deadline_ns, sleeper } = due;
             let fired = core.recorder.timer(id, TimerAction::Fired, deadline_ns);
             core.recorder.wait_end(sleeper.wait, WaitFor::Timer(id), WaitOutcome::Done);
@@ -120,14 +120,19 @@ impl<D: Descriptor> TimerQueue<D> {
     /// due now, so that there is nothing to sleep for.
     #[inline]
     pub(crate) fn prepare(&self) -> bool {
+        self.prepare_by(now_ns)
+    }
+
+    #[inline]
+    fn prepare_by(&self, clock: impl FnOnce() -> u64) -> bool {
         let Some(earliest) = self.armed.borrow().earliest() else { return false };
         let setting = self.setting.get();
-        setting.wanted(earliest).is_some_and(|at| self.set_or_due(setting, at))
+        setting.wanted(earliest).is_some_and(|at| self.set_or_due(setting, at, clock))
     }
 
     /// Sets the descriptor, unless the time has come already: it would only come back through an interrupt.
-    fn set_or_due(&self, mut setting: Setting, at: u64) -> bool {
-        if at <= now_ns() {
+    fn set_or_due(&self, mut setting: Setting, at: u64, clock: impl FnOnce() -> u64) -> bool {
+        if at <= clock() {
             return true;
         }
         if let Err(error) = self.descriptor.set(at) {
@@ -141,9 +146,9 @@ impl<D: Descriptor> TimerQueue<D> {
     }
 
     /// Hands out all timers that are due at this time, once each. How many there were.
-    fn fire_at(&self, now: u64, mut fire: impl FnMut(Due)) -> usize {
+    fn fire_at(&self, now: u64, reported: bool, mut fire: impl FnMut(Due)) -> usize {
         let mut setting = self.setting.get();
-        setting.fired(now);
+        setting.fired(now, reported);
         self.setting.set(setting);
         self.armed.borrow_mut().begin_firing(now);
         let mut fired = 0;
@@ -181,6 +186,8 @@ struct Slot {
     deadline_ns: u64,
     sleeper: Option<Sleeper>,
 }
+
+const _: () = assert!(size_of::<Slot>() == 64, "a slot is a cache line");
 
 impl Armed {
     fn arm(&mut self, id: TimerId, deadline_ns: u64, sleeper: Sleeper) -> Key {
