@@ -80,6 +80,7 @@ mod endpoint;
 mod handle;
 pub mod io;
 pub mod net;
+mod prefetch;
 mod primitives;
 mod record;
 mod runtime;
