@@ -1,6 +1,11 @@
 //! Many connections at once from clients on our own runtime, each answer checked: the load script's client, with few.
 
-use nexus_tests::programs::{Sandbox, Server, example, program, stderr};
+use nexus_tests::programs::{Running, Sandbox, Server, example, program, stderr};
+use nexus_tests::verify::{Delivery, left_over};
+use nexus_tests::wait_until;
+use rustix::process::Signal;
+use std::fs::File;
+use std::io::BufReader;
 
 fn load(sandbox: &Sandbox, server: &Server, kind: &str, more: &[&str]) {
     let mut command = sandbox.command(program("load"));
@@ -31,4 +36,35 @@ fn futures_rustls_on_both_sides() {
     let certificate = sandbox.file("certificate.pem");
     let server = sandbox.server_with(&example("tls"), [&certificate]);
     load(&sandbox, &server, "tls", &[certificate.to_str().unwrap()]);
+}
+
+#[test]
+fn under_a_recorder_nothing_is_stuck_and_no_wake_goes_to_a_wrong_owner() {
+    let sandbox = Sandbox::new();
+    let server = sandbox.server(&example("http"));
+    let path = sandbox.file("trace.json");
+    let mut recorder = Running(
+        sandbox
+            .inspector(["record", &server.pid(), "-o", path.to_str().unwrap()])
+            .spawn()
+            .expect("the inspector can be started"),
+    );
+    wait_until("the recording has begun", || {
+        std::fs::read_to_string(&path).ok()?.contains("\"events\":").then_some(())
+    });
+    // Each of them makes connections anew, in the slots of those before.
+    for kind in ["http1", "http2", "http1"] {
+        load(&sandbox, &server, kind, &[]);
+    }
+    wait_until("nothing is left of the clients", || {
+        let output = sandbox.inspect(["snapshot", &server.pid(), "--json"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let left = left_over(&serde_json::from_slice(&output.stdout).unwrap());
+        left.is_empty().then_some(())
+    });
+    recorder.signal(Signal::INT);
+    assert!(recorder.0.wait().unwrap().success());
+    let delivery = Delivery::read(BufReader::new(File::open(&path).unwrap())).unwrap();
+    assert_eq!(delivery.wrong, [""; 0], "{delivery}");
+    assert!(delivery.wakes > 1000 && delivery.unknown < delivery.wakes, "{delivery}");
 }
