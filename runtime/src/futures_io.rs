@@ -4,8 +4,7 @@
 //! nothing else, so that the recorder sees the same operations either way. As there, each direction has one waker: the
 //! last task that polled it.
 
-use crate::net::TcpStream;
-use crate::net::tcp;
+use crate::net::{TcpStream, UnixStream, tcp, unix};
 use ::futures_io::{AsyncRead, AsyncWrite};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::pin::Pin;
@@ -75,6 +74,10 @@ reading! {
     &TcpStream, stream => stream;
     tcp::ReadHalf<'_>, half => half.as_ref();
     tcp::OwnedReadHalf, half => half.as_ref();
+    UnixStream, stream => stream;
+    &UnixStream, stream => stream;
+    unix::ReadHalf<'_>, half => half.as_ref();
+    unix::OwnedReadHalf, half => half.as_ref();
 }
 
 writing! {
@@ -82,4 +85,8 @@ writing! {
     &TcpStream, stream => stream;
     tcp::WriteHalf<'_>, half => half.as_ref();
     tcp::OwnedWriteHalf, half => half.as_ref();
+    UnixStream, stream => stream;
+    &UnixStream, stream => stream;
+    unix::WriteHalf<'_>, half => half.as_ref();
+    unix::OwnedWriteHalf, half => half.as_ref();
 }

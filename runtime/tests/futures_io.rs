@@ -2,7 +2,7 @@
 #![cfg(feature = "futures-io")]
 
 use futures_io::{AsyncRead, AsyncWrite};
-use nexus_runtime::net::{TcpListener, TcpStream};
+use nexus_runtime::net::{TcpListener, TcpStream, UnixStream};
 use nexus_runtime::{Runtime, spawn};
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -102,6 +102,29 @@ fn borrowed_halves_and_references_work_too() {
         write_all(&mut &server, b"pong").await.unwrap();
         assert_eq!(read(&mut reader, &mut buffer).await.unwrap(), 4);
         assert_eq!(&buffer[..4], b"pong");
+    });
+}
+
+#[test]
+fn unix_streams_and_their_halves_are_the_same() {
+    block_on(async {
+        let (client, mut server) = UnixStream::pair().unwrap();
+        let (mut reader, mut writer) = client.split();
+        write_all(&mut writer, b"ping").await.unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(read(&mut server, &mut buffer).await.unwrap(), 4);
+        write_all(&mut server, b"pong").await.unwrap();
+        assert_eq!(read(&mut reader, &mut buffer).await.unwrap(), 4);
+        let (mut reader, mut writer) = client.into_split();
+        let writing = spawn(async move {
+            write_all(&mut writer, &plenty()).await?;
+            close(&mut writer).await
+        });
+        assert!(read_to_end(&mut server).await.unwrap() == plenty());
+        writing.await.unwrap().unwrap();
+        close(&mut server).await.unwrap();
+        close(&mut server).await.unwrap();
+        assert_eq!(read(&mut reader, &mut buffer).await.unwrap(), 0);
     });
 }
 

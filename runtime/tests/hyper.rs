@@ -10,7 +10,7 @@ use hyper::server::conn::http1 as server;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use nexus_runtime::hyper::{Executor, Timer};
-use nexus_runtime::net::{TcpListener, TcpStream};
+use nexus_runtime::net::{TcpListener, TcpStream, UnixStream};
 use nexus_runtime::{Runtime, spawn};
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -109,6 +109,17 @@ fn many_connections_are_served_at_once() {
         for client in clients {
             client.await.unwrap();
         }
+    });
+}
+
+#[test]
+fn it_is_spoken_over_unix_streams_too() {
+    block_on(async {
+        let (left, right) = UnixStream::pair().unwrap();
+        drop(spawn(server::Builder::new().serve_connection(right, service_fn(echo))));
+        let (mut sender, connection) = client::handshake(left).await.unwrap();
+        drop(spawn(connection));
+        assert_eq!(ask(&mut sender, Bytes::from_static(b"hello")).await, "hello");
     });
 }
 

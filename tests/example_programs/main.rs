@@ -1,8 +1,10 @@
 //! The examples, each as a process of its own with a real client against it.
 
+mod chat;
 mod http;
 mod load;
 mod tls;
+mod udp;
 mod websocket;
 
 use nexus_tests::PATIENCE;

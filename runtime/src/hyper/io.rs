@@ -3,8 +3,7 @@
 //! hyper reads into memory that nobody has initialized. The kernel initializes what it fills, so that nothing has to be
 //! zeroed or copied here, at the price of two unsafe calls.
 
-use crate::net::TcpStream;
-use crate::net::tcp;
+use crate::net::{TcpStream, UnixStream, tcp, unix};
 use ::hyper::rt::{Read, ReadBufCursor, Write};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -74,6 +73,10 @@ reading! {
     &TcpStream, stream => stream;
     tcp::ReadHalf<'_>, half => half.as_ref();
     tcp::OwnedReadHalf, half => half.as_ref();
+    UnixStream, stream => stream;
+    &UnixStream, stream => stream;
+    unix::ReadHalf<'_>, half => half.as_ref();
+    unix::OwnedReadHalf, half => half.as_ref();
 }
 
 writing! {
@@ -81,4 +84,8 @@ writing! {
     &TcpStream, stream => stream;
     tcp::WriteHalf<'_>, half => half.as_ref();
     tcp::OwnedWriteHalf, half => half.as_ref();
+    UnixStream, stream => stream;
+    &UnixStream, stream => stream;
+    unix::WriteHalf<'_>, half => half.as_ref();
+    unix::OwnedWriteHalf, half => half.as_ref();
 }

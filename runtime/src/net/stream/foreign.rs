@@ -3,7 +3,7 @@
 //! Knows no library: the traits themselves are implemented in `futures_io.rs` and `hyper/io.rs`.
 
 use super::ByteStream;
-use crate::net::TcpStream;
+use crate::net::{TcpStream, UnixStream};
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -28,12 +28,12 @@ macro_rules! closing {
     )*};
 }
 
-closing!(TcpStream);
+closing!(TcpStream, UnixStream);
 
 #[cfg(feature = "hyper")]
 mod uninit {
     use super::super::{ByteStream, received};
-    use crate::net::TcpStream;
+    use crate::net::{TcpStream, UnixStream};
     use nexus_protocol::event::Operation;
     use std::io;
     use std::mem::MaybeUninit;
@@ -69,5 +69,5 @@ mod uninit {
         )*};
     }
 
-    reading!(TcpStream);
+    reading!(TcpStream, UnixStream);
 }
