@@ -6,6 +6,7 @@ use nexus_tests::wait_until;
 use rustix::process::Signal;
 use std::fs::File;
 use std::io::BufReader;
+use std::process::Stdio;
 
 fn load(sandbox: &Sandbox, server: &Server, kind: &str, more: &[&str]) {
     let mut command = sandbox.command(program("load"));
@@ -46,6 +47,7 @@ fn under_a_recorder_nothing_is_stuck_and_no_wake_goes_to_a_wrong_owner() {
     let mut recorder = Running(
         sandbox
             .inspector(["record", &server.pid(), "-o", path.to_str().unwrap()])
+            .stderr(Stdio::null())
             .spawn()
             .expect("the inspector can be started"),
     );

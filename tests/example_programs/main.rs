@@ -3,6 +3,7 @@
 mod chat;
 mod http;
 mod load;
+mod timers;
 mod tls;
 mod udp;
 mod websocket;
