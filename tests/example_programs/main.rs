@@ -1,6 +1,7 @@
 //! The examples, each as a process of its own with a real client against it.
 
 mod chat;
+mod graceful_shutdown;
 mod http;
 mod load;
 mod timers;
