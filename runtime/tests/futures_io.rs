@@ -3,13 +3,19 @@
 
 use futures_io::{AsyncRead, AsyncWrite};
 use nexus_runtime::net::{TcpListener, TcpStream, UnixStream};
+use nexus_runtime::time::timeout;
 use nexus_runtime::{Runtime, spawn};
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::pin::Pin;
+use std::time::Duration;
+
+/// Nothing here takes nearly as long, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    Runtime::new().unwrap().block_on(future)
+    let bounded = async { timeout(PATIENCE, future).await.expect("it ends") };
+    Runtime::new().unwrap().block_on(bounded)
 }
 
 /// A connection, as seen from both ends.

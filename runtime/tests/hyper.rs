@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use nexus_runtime::hyper::{Executor, Timer};
 use nexus_runtime::net::{TcpListener, TcpStream, UnixStream};
+use nexus_runtime::time::timeout;
 use nexus_runtime::{Runtime, spawn};
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -21,8 +22,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+/// Nothing here takes nearly as long, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    Runtime::new().unwrap().block_on(future)
+    let bounded = async { timeout(PATIENCE, future).await.expect("it ends") };
+    Runtime::new().unwrap().block_on(bounded)
 }
 
 /// A connection, as seen from both ends.

@@ -4,6 +4,7 @@ use nexus_tests::programs::{Running, Sandbox, Server, example, program, stderr};
 use nexus_tests::verify::{Delivery, left_over};
 use nexus_tests::wait_until;
 use rustix::process::Signal;
+use serde_json::Value;
 use std::fs::File;
 use std::io::BufReader;
 use std::process::Stdio;
@@ -58,12 +59,17 @@ fn under_a_recorder_nothing_is_stuck_and_no_wake_goes_to_a_wrong_owner() {
     for kind in ["http1", "http2", "http1"] {
         load(&sandbox, &server, kind, &[]);
     }
-    wait_until("nothing is left of the clients", || {
+    let board = wait_until("nothing is left of the clients", || {
         let output = sandbox.inspect(["snapshot", &server.pid(), "--json"]);
         assert!(output.status.success(), "{}", stderr(&output));
-        let left = left_over(&serde_json::from_slice(&output.stdout).unwrap());
-        left.is_empty().then_some(())
+        let board: Value = serde_json::from_slice(&output.stdout).unwrap();
+        left_over(&board).is_empty().then_some(board)
     });
+    // Some 17 MB of bodies: what foreign traits transfer is counted like everything else.
+    for direction in ["bytes_in", "bytes_out"] {
+        let bytes = board["runtimes"][0]["snapshot"]["totals"][direction].as_u64();
+        assert!(bytes.is_some_and(|bytes| bytes > 10_000_000), "{direction}: {bytes:?}");
+    }
     recorder.signal(Signal::INT);
     assert!(recorder.0.wait().unwrap().success());
     let delivery = Delivery::read(BufReader::new(File::open(&path).unwrap())).unwrap();
