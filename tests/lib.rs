@@ -5,6 +5,7 @@
 //! | [`programs`] | how to build and start the inspector and the observed programs, and how to end them |
 //! | [`terminal`] | how to see and press what a person would |
 //! | [`trace`] | how to read a recorded JSON trace, and how to follow a chain in it by number |
+//! | [`verify`] | what must be true of a server after a load, as its recording and its board tell |
 //!
 //! A test waits for a condition, with a generous bound: [`wait_until`].
 
@@ -13,6 +14,7 @@
 pub mod programs;
 pub mod terminal;
 pub mod trace;
+pub mod verify;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,39 +1,48 @@
 //! The real programs: built once, started in an endpoint directory of the test's own, ended when dropped.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
 /// The inspector's binary.
 pub fn inspector() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| build(&["-p", "nexus-inspect", "--bin", "nexus-inspect"], "nexus-inspect"))
+    PATH.get_or_init(|| build("--bin", "nexus-inspect"))
 }
 
 /// An example that users copy from.
 pub fn example(name: &str) -> PathBuf {
-    build(&["-p", "nexus-examples", "--example", name], name)
+    build("--example", name)
 }
 
 /// A program that exists for the tests.
 pub fn program(name: &str) -> PathBuf {
-    build(&["-p", "nexus-tests", "--example", name], name)
+    build("--example", name)
 }
 
 /// Builds a target and returns its executable: a plain `cargo test` builds no binaries of other packages.
-fn build(arguments: &[&str], name: &str) -> PathBuf {
+///
+/// Of the whole workspace, so that nothing is built twice, with different features, where all of it is under test.
+fn build(kind: &str, name: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
-        .args(["build", "--quiet", "--message-format=json"])
-        .args(arguments)
+    let mut command = Command::new(cargo);
+    for (variable, _) in std::env::vars_os() {
+        // What cargo has told this test of its package is not true of others: build scripts that look would run again.
+        let name = variable.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&variable);
+        }
+    }
+    let built = command
+        .args(["build", "--quiet", "--message-format=json", "--workspace", kind, name])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo can be started");
-    assert!(built.status.success(), "cargo build {arguments:?} failed");
+    assert!(built.status.success(), "cargo cannot build {name}");
     built
         .stdout
         .split(|&byte| byte == b'\n')
@@ -119,9 +128,24 @@ impl Sandbox {
     /// If it does not.
     #[must_use]
     pub fn server(&self, program: &Path) -> Server {
+        self.server_with(program, [""; 0])
+    }
+
+    /// The same with further arguments.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    #[must_use]
+    pub fn server_with<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        program: &Path,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Server {
         let mut child = Running(
             self.command(program)
                 .arg("127.0.0.1:0")
+                .args(arguments)
                 .stdout(Stdio::piped())
                 .spawn()
                 .expect("the server can be started"),
@@ -131,7 +155,7 @@ impl Sandbox {
         stdout.read_line(&mut line).expect("the server says where it listens");
         let address = line.trim().rsplit(' ').next().and_then(|address| address.parse().ok());
         let address = address.unwrap_or_else(|| panic!("not an address: {line:?}"));
-        Server { child, address, _stdout: stdout }
+        Server { child, address, stdout }
     }
 }
 
@@ -170,7 +194,7 @@ pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     /// Kept open, so that it can go on printing.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Server {
@@ -183,6 +207,19 @@ impl Server {
     #[must_use]
     pub fn pid(&self) -> String {
         self.child.pid().to_string()
+    }
+
+    /// Waits for its end: how it ended, and what else it has printed.
+    ///
+    /// # Panics
+    ///
+    /// If it printed something else than text.
+    #[must_use]
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        let mut printed = String::new();
+        self.stdout.read_to_string(&mut printed).expect("it prints text");
+        let status = self.child.0.wait().expect("it has ended, or will");
+        (status, printed)
     }
 }
 

@@ -42,9 +42,8 @@
 //! 6. **What blocks** goes to threads of its own: [`task::spawn_blocking`].
 //! 7. **The end**: [`signal`] turns Ctrl-C into a future, and [`shutdown`] asks all tasks to end, gives them time, and
 //!    reports who has not.
-//! 8. **Other libraries**: with the feature `hyper`, the sockets and [`hyper`](crate::hyper)'s adapters are what
-//!    [hyper](https://docs.rs/hyper) 1 asks for; with `futures-io`, they are what async-tungstenite, futures-rustls and
-//!    much else reads from and writes to.
+//! 8. **Other libraries**: with [cargo features](#cargo-features), hyper 1, async-tungstenite, futures-rustls and much else
+//!    run on these sockets, unchanged.
 //!
 //! # Coming from tokio
 //!
@@ -69,6 +68,18 @@
 //!   are looked up, and say so when they come too late.
 //! - Misuse of a token is an error that changes nothing, and is counted. A full table, a full kernel buffer and a process
 //!   without descriptors are errors too, not endless loops.
+//!
+//! # Cargo features
+//!
+//! All are off by default. With them, libraries that do not care about their runtime run on this one:
+//!
+//! | feature | brings | for |
+//! | --- | --- | --- |
+//! | `futures-io` | `AsyncRead` and `AsyncWrite` of the `futures-io` crate for the byte streams of [`net`] and their halves | async-tungstenite, futures-rustls, `futures-util`'s combinators, and all that is written against these traits |
+//! | `hyper` | hyper's `Read` and `Write` for the same streams; the module `hyper` with its `Executor` and `Timer` | hyper 1 and hyper-util, HTTP/1 and HTTP/2, clients and servers |
+//!
+//! A library that passes data between tasks by means of its own wakes them through wakers that the runtime knows nothing
+//! of: such polls are recorded as *unattributed* unless they make progress, and never called spurious.
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("nexus_runtime supports 64-bit Linux only");
@@ -77,9 +88,14 @@ mod blocking;
 mod builder;
 mod context;
 mod endpoint;
+#[cfg(feature = "futures-io")]
+mod futures_io;
 mod handle;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 pub mod io;
 pub mod net;
+mod prefetch;
 mod primitives;
 mod record;
 mod runtime;

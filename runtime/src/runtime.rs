@@ -14,8 +14,8 @@ use crate::task::budget::Budget;
 use crate::task::queue::RunQueue;
 use crate::task::registry::{Place, Registry};
 use crate::task::{self, Entry, JoinHandle, Root};
-use crate::time::ns;
-use crate::time::queue::{TimerQueue, now_ns};
+use crate::time::queue::TimerQueue;
+use crate::time::{now_ns, ns};
 use nexus_protocol::{RuntimeId, TaskId};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -195,14 +195,20 @@ impl Core {
     /// The same. How many wakers were fired, those of timers included.
     fn try_turn(&self, timeout: Timeout) -> io::Result<usize> {
         self.recorder.queued(self.queue.len());
-        self.timers.prepare();
+        let timers_due = self.timers.prepare();
         let stop = || !self.shared.inbox.is_empty();
-        let polled = self.driver.poll(&self.recorder, timeout, &stop);
+        // With timers to fire there is nothing to wait for.
+        let ask = if timers_due { Timeout::Look } else { timeout };
+        let polled = self.driver.poll(&self.recorder, ask, &stop);
         if matches!(timeout, Timeout::Park | Timeout::ParkFor(_)) {
             self.shared.parker.unparked();
         }
         let turn = polled?;
-        let timers = if turn.timers_due { self.timers.fire(self) } else { 0 };
+        let timers = if timers_due || turn.timer_reported {
+            self.timers.fire(self, turn.timer_reported)
+        } else {
+            0
+        };
         Ok(turn.fired + timers)
     }
 }

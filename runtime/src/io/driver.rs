@@ -10,7 +10,7 @@ use crate::builder::Builder;
 use crate::record::Recorder;
 use crate::runtime::Core;
 use crate::task::wake_contained;
-use crate::time::queue::now_ns;
+use crate::time::now_ns;
 use mio::event::{Event, Source};
 use nexus_protocol::event::{
     Cause, RefusalReason, SourceKind, TransitionReason, TurnMode, WaitFor, WaitOutcome,
@@ -61,8 +61,8 @@ pub(crate) enum Timeout {
 pub(crate) struct Turn {
     /// How many wakers were fired.
     pub(crate) fired: usize,
-    /// The earliest timer has reached its deadline.
-    pub(crate) timers_due: bool,
+    /// The timer descriptor has reported.
+    pub(crate) timer_reported: bool,
 }
 
 impl Driver {
@@ -114,16 +114,16 @@ impl Driver {
         let foreign = events.iter().filter(|event| !own(event)).count();
         recorder.turn_end(u32::try_from(foreign).unwrap_or(u32::MAX));
         polled?;
-        let (mut timers_due, mut fired) = (false, 0);
+        let (mut timer_reported, mut fired) = (false, 0);
         for event in events.iter() {
             if own(event) {
-                timers_due |= event.token() == TIMER;
+                timer_reported |= event.token() == TIMER;
             } else {
                 let token = TokenId::unpack(event.token().0 as u64);
                 fired += self.deliver(recorder, token, readiness_of(event));
             }
         }
-        Ok(Turn { fired, timers_due })
+        Ok(Turn { fired, timer_reported })
     }
 
     /// Asks the kernel once.

@@ -3,6 +3,8 @@
 //! Knows how to transfer bytes and what a short transfer means, and nothing of addresses. The public types pass on what
 //! is here through the macros of [`methods`].
 
+#[cfg(any(feature = "futures-io", feature = "hyper"))]
+mod foreign;
 pub(super) mod methods;
 
 use crate::io::source::{Attempt, Ready, Registered, Transfer};

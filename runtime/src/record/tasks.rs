@@ -36,6 +36,11 @@ pub(crate) struct WaitProbe {
     row: u32,
 }
 
+impl WaitProbe {
+    /// A wait of which nothing is known.
+    pub(crate) const UNKNOWN: Self = Self { task: None, row: NO_ROW };
+}
+
 impl TaskProbe {
     #[inline(always)]
     fn new(task: TaskId, row: u32) -> Self {
@@ -198,7 +203,7 @@ impl Recorder {
 
     /// The task being polled goes to sleep on `target`.
     pub(crate) fn wait_begin(&self, target: WaitFor) -> WaitProbe {
-        let Some(live) = &self.live else { return WaitProbe { task: None, row: NO_ROW } };
+        let Some(live) = &self.live else { return WaitProbe::UNKNOWN };
         let task = live.polled_task();
         let wait = WaitProbe { task, row: task.map_or(NO_ROW, |_| live.poll.row.get()) };
         live.record(

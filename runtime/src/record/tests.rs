@@ -38,7 +38,7 @@ impl Recorder {
         records.map(|(seq, words)| Record::from_words(seq, words, &ClockMap::IDENTITY)).collect()
     }
 
-    fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<Event> {
         self.records().into_iter().map(|record| record.event).collect()
     }
 
@@ -46,7 +46,7 @@ impl Recorder {
         *self.events().last().unwrap()
     }
 
-    fn totals(&self) -> Totals {
+    pub(crate) fn totals(&self) -> Totals {
         Totals::from_words(&self.recording().board.totals(&self.recording().ring).words)
     }
 

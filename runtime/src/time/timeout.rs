@@ -1,14 +1,15 @@
 //! A bound on the time another future may take.
 
-use super::sleep::sleep;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::Poll;
-use std::time::Duration;
+use super::sleep::{Sleep, sleep, sleep_until};
+use pin_project_lite::pin_project;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-/// Gives a future this long, counted from the call; then drops it.
+/// Gives a future this long, counted from the call.
 ///
-/// The future is polled before the clock is asked, so one that is ready in time is never said to be late.
+/// The future is polled before the clock is asked, so one that is ready in time is never said to be late. What the time
+/// ran out for is dropped together with the [`Timeout`].
 ///
 /// # Errors
 ///
@@ -29,20 +30,63 @@ use std::time::Duration;
 /// assert!(late.is_err());
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub fn timeout<F: Future>(
-    duration: Duration,
-    future: F,
-) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    let mut limit = sleep(duration);
-    async move {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = future.as_mut().poll(cx) {
-                return Poll::Ready(Ok(output));
-            }
-            Pin::new(&mut limit).poll(cx).map(|()| Err(Elapsed(())))
-        })
-        .await
+pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
+    Timeout { future: future.into_future(), limit: sleep(duration) }
+}
+
+/// Gives a future until this moment. See [`timeout`].
+///
+/// # Errors
+///
+/// [`Elapsed`] if the time was over first.
+///
+/// # Panics
+///
+/// When polled outside of `Runtime::block_on`.
+pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
+    Timeout { future: future.into_future(), limit: sleep_until(deadline) }
+}
+
+pin_project! {
+    /// See [`timeout`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless they are awaited"]
+    pub struct Timeout<F> {
+        #[pin]
+        future: F,
+        limit: Sleep,
+    }
+}
+
+impl<F> Timeout<F> {
+    /// The future within.
+    #[must_use]
+    pub fn get_ref(&self) -> &F {
+        &self.future
+    }
+
+    /// The future within.
+    #[must_use]
+    pub fn get_mut(&mut self) -> &mut F {
+        &mut self.future
+    }
+
+    /// The future within, without its limit.
+    #[must_use]
+    pub fn into_inner(self) -> F {
+        self.future
+    }
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.future.poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        this.limit.poll_limit(cx).map(|()| Err(Elapsed(())))
     }
 }
 
