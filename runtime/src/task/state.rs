@@ -69,7 +69,7 @@ impl State {
         // Acquire, to see all that those did who have given their references back.
         let alone = self.0.load(Ordering::Acquire) == owned * REFERENCE;
         let before = if alone {
-            self.0.store(owned * REFERENCE | COMPLETE, Ordering::Release);
+            self.0.store((owned * REFERENCE) | COMPLETE, Ordering::Release);
             0
         } else {
             self.0.fetch_or(COMPLETE, Ordering::AcqRel)
@@ -100,9 +100,9 @@ impl State {
     pub(crate) fn release_beside(&self, others: u64) -> bool {
         debug_assert!(others > 0, "the last one has to be released");
         // Acquire, and release, for the sake of whoever frees: this is a link of the chain of releases.
-        let alone = self.0.load(Ordering::Acquire) == (others + 1) * REFERENCE | COMPLETE;
+        let alone = self.0.load(Ordering::Acquire) == ((others + 1) * REFERENCE) | COMPLETE;
         if alone {
-            self.0.store(others * REFERENCE | COMPLETE, Ordering::Release);
+            self.0.store((others * REFERENCE) | COMPLETE, Ordering::Release);
         }
         alone
     }
