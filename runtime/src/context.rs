@@ -3,6 +3,7 @@
 //! Handles and futures hold ids; this is where an id becomes a runtime, or turns out to be of one that is gone. That is
 //! why nothing dangles when a handle outlives its runtime.
 
+use crate::primitives::per_thread;
 use crate::record::Through;
 use crate::runtime::Core;
 use crate::scheduler::Shared;
@@ -14,7 +15,7 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-thread_local! {
+per_thread! {
     /// The runtime whose `block_on` (or drop) this thread is inside of. Set by [`Enter`] only.
     static CURRENT: Cell<*const Core> = const { Cell::new(ptr::null()) };
     /// The runtimes that were built on this thread and not dropped.
@@ -31,18 +32,25 @@ pub(crate) struct Enter<'a> {
 
 /// Enters a runtime.
 pub(crate) fn enter(core: &Rc<Core>) -> Enter<'_> {
-    Enter { outer: CURRENT.replace(Rc::as_ptr(core)), inner: PhantomData }
+    let core = Rc::as_ptr(core);
+    Enter { outer: CURRENT.with(|current| current.replace(core)), inner: PhantomData }
 }
 
 impl Drop for Enter<'_> {
     fn drop(&mut self) {
-        CURRENT.set(self.outer);
+        CURRENT.with(|current| current.set(self.outer));
     }
+}
+
+/// The runtime whose `block_on` this thread is inside of, or null.
+#[inline]
+fn current() -> *const Core {
+    CURRENT.with(Cell::get)
 }
 
 /// Whether this thread is inside a runtime.
 pub(crate) fn is_entered() -> bool {
-    !CURRENT.get().is_null()
+    !current().is_null()
 }
 
 /// Calls `body` with the runtime this thread is inside of, if it is inside of one.
@@ -50,7 +58,7 @@ pub(crate) fn is_entered() -> bool {
 pub(crate) fn try_with<R>(body: impl FnOnce(&Core) -> R) -> Option<R> {
     // SAFETY: the pointer is null or was set by an `Enter` that still lives, since those are made and dropped in nested
     // order, and that borrows an `Rc` of the core.
-    unsafe { CURRENT.get().as_ref() }.map(body)
+    unsafe { current().as_ref() }.map(body)
 }
 
 /// Calls `body` with the runtime this thread is inside of.
@@ -77,9 +85,8 @@ pub(crate) fn with_shared<R>(shared: &Arc<Shared>, body: impl FnOnce(&Core) -> R
 /// takes it over, which saves both of them an atomic operation.
 #[inline]
 pub(crate) fn give_back_shared(shared: Arc<Shared>) {
-    let current = CURRENT.get();
     // SAFETY: as in `try_with`.
-    match unsafe { current.as_ref() } {
+    match unsafe { current().as_ref() } {
         Some(core) if Arc::ptr_eq(&core.shared, &shared) => core.keep_shared(shared),
         _ => drop(shared),
     }
@@ -90,7 +97,7 @@ pub(crate) fn give_back_shared(shared: Arc<Shared>) {
 #[inline]
 pub(crate) fn with_runtime<R>(id: RuntimeId, body: impl FnOnce(&Core) -> R) -> Option<R> {
     // SAFETY: as in `try_with`.
-    if let Some(core) = unsafe { CURRENT.get().as_ref() }
+    if let Some(core) = unsafe { current().as_ref() }
         && core.id == id
     {
         return Some(body(core));
@@ -105,7 +112,7 @@ pub(crate) fn with_runtime<R>(id: RuntimeId, body: impl FnOnce(&Core) -> R) -> O
 #[inline]
 pub(crate) fn with_cause<R>(cause: Cause, body: impl FnOnce() -> R) -> R {
     // SAFETY: as in `try_with`.
-    match unsafe { CURRENT.get().as_ref() } {
+    match unsafe { current().as_ref() } {
         Some(core) => core.recorder.with_cause(cause, body),
         None => body(),
     }
@@ -118,16 +125,16 @@ pub(crate) fn with_through<R>(through: Through, body: impl FnOnce() -> R) -> R {
     struct Restore(u64);
     impl Drop for Restore {
         fn drop(&mut self) {
-            THROUGH.set(self.0);
+            THROUGH.with(|word| word.set(self.0));
         }
     }
-    let _restore = Restore(THROUGH.replace(through.word()));
+    let _restore = Restore(THROUGH.with(|word| word.replace(through.word())));
     if is_entered() { with(|core| core.recorder.with_through(through, body)) } else { body() }
 }
 
 /// Through what this thread wakes tasks right now; none if it is foreign code.
 pub(crate) fn through() -> Option<Through> {
-    Through::from_word(THROUGH.get())
+    Through::from_word(THROUGH.with(Cell::get))
 }
 
 /// Adds a runtime to those that live on this thread.

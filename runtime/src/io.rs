@@ -5,6 +5,7 @@
 //! [`Direction`].
 
 mod async_fd;
+pub(crate) mod bell;
 pub(crate) mod driver;
 mod handle;
 mod slots;

@@ -1,8 +1,21 @@
-//! Atomics and cells from `std`, or from loom when its models run (`--cfg loom`).
+//! Atomics, memory and thread-local values from `std`, or from loom when its models run (`--cfg loom`).
 //!
-//! Only what is shared between threads takes its primitives from here.
+//! Only what is shared between threads takes its primitives from here, and what tells threads apart.
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic;
+pub(crate) use loom::{alloc, sync::atomic};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic;
+pub(crate) use std::{alloc, sync::atomic};
+
+/// Declares thread-local values with constants for a start. Loom runs all threads of a model on one of the system's, so
+/// that `std`'s would be shared between them.
+macro_rules! per_thread {
+    ($($(#[$attribute:meta])* static $name:ident: $type:ty = const { $first:expr };)*) => {
+        #[cfg(loom)]
+        loom::thread_local! { $($(#[$attribute])* static $name: $type = $first;)* }
+        #[cfg(not(loom))]
+        std::thread_local! { $($(#[$attribute])* static $name: $type = const { $first };)* }
+    };
+}
+
+pub(crate) use per_thread;

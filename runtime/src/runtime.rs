@@ -225,7 +225,7 @@ impl Runtime {
 
     pub(crate) fn build(builder: &Builder) -> io::Result<Self> {
         static LAST_ID: AtomicU32 = AtomicU32::new(0);
-        let (driver, waker) = Driver::new(builder)?;
+        let (driver, bell) = Driver::new(builder)?;
         let timers = TimerQueue::new(&driver)?;
         let id = RuntimeId(LAST_ID.fetch_add(1, Ordering::Relaxed) + 1);
         let recorder = Recorder::new(id, &builder.record);
@@ -234,7 +234,7 @@ impl Runtime {
         }
         let core = Rc::new(Core {
             id,
-            shared: Arc::new(Shared::new(waker, recorder.remote())),
+            shared: Arc::new(Shared::new(bell, recorder.remote())),
             recorder,
             queue: RunQueue::default(),
             tasks: RefCell::default(),

@@ -5,6 +5,7 @@
 pub(crate) mod inbox;
 pub(crate) mod parker;
 
+use crate::io::bell::Bell;
 use crate::record::RemoteProbe;
 use crate::task::Header;
 use inbox::Inbox;
@@ -17,12 +18,12 @@ pub(crate) struct Shared {
     pub(crate) inbox: Inbox<Header>,
     pub(crate) parker: Parker,
     pub(crate) remote: Arc<RemoteProbe>,
-    waker: mio::Waker,
+    bell: Bell,
 }
 
 impl Shared {
-    pub(crate) fn new(waker: mio::Waker, remote: Arc<RemoteProbe>) -> Self {
-        Self { inbox: Inbox::new(), parker: Parker::new(), remote, waker }
+    pub(crate) fn new(bell: Bell, remote: Arc<RemoteProbe>) -> Self {
+        Self { inbox: Inbox::new(), parker: Parker::new(), remote, bell }
     }
 
     /// Queues a task from a thread that is not inside the runtime. `false` if the runtime is gone: then the caller has
@@ -38,7 +39,7 @@ impl Shared {
             return false;
         }
         if self.parker.notify()
-            && let Err(error) = self.waker.wake()
+            && let Err(error) = self.bell.ring()
         {
             // An eventfd refuses only when its counter is full, and then the loop wakes anyway.
             tracing::error!(target: "nexus::runtime", %error, "cannot wake the runtime thread");

@@ -8,6 +8,8 @@ pub(crate) mod cell;
 pub(crate) mod join;
 mod join_set;
 mod memory;
+#[cfg(all(test, loom))]
+mod models;
 pub(crate) mod queue;
 pub(crate) mod registry;
 mod sleeper;
@@ -197,7 +199,7 @@ pub(crate) fn take_in(core: &Core, entry: Entry) {
     core.recorder.wake_remote(&local.probe, header.remote.noted(), outcome);
     match outcome {
         WakeOutcome::Dead => entry.release_inherited(),
-        // SAFETY: runtime thread; not queued, and not ended, so the registry's reference is there, or an heir's.
+        // SAFETY: runtime thread; not queued, and not ended, so the registry's reference is there.
         WakeOutcome::Queued => unsafe { core.queue.push(entry, Queued::Remote) },
         // The poll that is coming answers this wake as well.
         WakeOutcome::Redundant => local.queued.set(Queued::Remote),

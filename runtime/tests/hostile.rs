@@ -1,6 +1,8 @@
 //! Foreign code at its worst: wakers, futures and outputs whose drops panic, with payloads whose drops panic, or come
 //! back to the runtime in the middle of things.
 
+use nexus_runtime::io::{Interest, IoHandle};
+use nexus_runtime::time::{Duration, sleep};
 use nexus_runtime::{Runtime, spawn, task};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
@@ -8,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
@@ -44,6 +46,17 @@ struct PanickingWaker;
 
 impl Wake for PanickingWaker {
     fn wake(self: Arc<Self>) {
+        panic_any(Bomb);
+    }
+}
+
+/// A waker that counts how often it is fired, and panics each time.
+#[derive(Default)]
+struct CountingWaker(AtomicU32);
+
+impl Wake for CountingWaker {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
         panic_any(Bomb);
     }
 }
@@ -187,6 +200,55 @@ fn a_waker_whose_drop_ends_the_runtime_may_be_replaced() {
         Poll::Ready(Err(error)) => assert!(error.is_cancelled()),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn wakers_that_the_loop_fires_may_explode() {
+    let counting = Arc::new(CountingWaker::default());
+    let waker = Waker::from(counting.clone());
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut timer = Box::pin(sleep(Duration::from_micros(50)));
+        assert!(timer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut source = mio::net::UnixStream::from_std(ours);
+        let io = IoHandle::current();
+        let token = io.register(&mut source, Interest::READABLE, &waker).unwrap();
+        drop(theirs);
+        for _ in 0..10_000 {
+            if counting.0.load(Ordering::Relaxed) == 2 {
+                break;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(counting.0.load(Ordering::Relaxed), 2, "by the socket and by the timer");
+        io.deregister(token, &mut source).unwrap();
+    });
+    run_more_tasks(&runtime);
+}
+
+#[test]
+fn a_root_future_that_panics_leaves_the_other_tasks_as_they_are() {
+    let runtime = Runtime::new().unwrap();
+    let (waker, task) = runtime.block_on(async {
+        let slot = Rc::new(RefCell::new(None::<Waker>));
+        let inside = slot.clone();
+        let task = spawn(poll_fn(move |cx| {
+            let again = inside.borrow_mut().replace(cx.waker().clone()).is_some();
+            if again { Poll::Ready(5) } else { Poll::Pending }
+        }));
+        task::yield_now().await;
+        (slot.take().unwrap(), RefCell::new(Some(task)))
+    });
+    for _ in 0..3 {
+        let root = poll_fn(|cx| -> Poll<()> {
+            waker.wake_by_ref();
+            cx.waker().wake_by_ref();
+            panic_any(0)
+        });
+        assert!(catch_unwind(AssertUnwindSafe(|| runtime.block_on(root))).is_err());
+    }
+    assert_eq!(runtime.block_on(task.take().unwrap()).unwrap(), 5);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! said stays in the token's readiness until an operation consumes it.
 
 use super::MORE_THAN_DATA;
+use super::bell::{Bell, Sleeper, bell};
 use super::slots::{Released, Slot, Slots, State, Waiter};
 use super::token::{Token, TokenError};
 use crate::builder::Builder;
@@ -33,6 +34,7 @@ const STOPS_PER_LOOK: u32 = 16;
 /// See the [module](self).
 pub(crate) struct Driver {
     poll: RefCell<mio::Poll>,
+    sleeper: Sleeper,
     registry: mio::Registry,
     events: RefCell<mio::Events>,
     slots: RefCell<Slots>,
@@ -66,19 +68,20 @@ pub(crate) struct Turn {
 }
 
 impl Driver {
-    pub(crate) fn new(builder: &Builder) -> io::Result<(Self, mio::Waker)> {
+    pub(crate) fn new(builder: &Builder) -> io::Result<(Self, Bell)> {
         let poll = mio::Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        let waker = mio::Waker::new(&registry, WAKER)?;
+        let (bell, sleeper) = bell(&registry, WAKER)?;
         let driver = Self {
             poll: RefCell::new(poll),
+            sleeper,
             registry,
             events: RefCell::new(mio::Events::with_capacity(builder.event_capacity)),
             slots: RefCell::new(Slots::new(builder.initial_slots, builder.max_slots)),
             fired: RefCell::default(),
             last_wait: Cell::new(0),
         };
-        Ok((driver, waker))
+        Ok((driver, bell))
     }
 
     /// Where sources of the runtime's own are registered.
@@ -128,6 +131,7 @@ impl Driver {
 
     /// Asks the kernel once.
     fn ask(&self, events: &mut mio::Events, limit: Option<Duration>) -> io::Result<()> {
+        let limit = self.sleeper.limit(limit);
         loop {
             match self.poll.borrow_mut().poll(events, limit) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

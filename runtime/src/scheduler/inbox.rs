@@ -41,11 +41,10 @@ impl<T: Linked> Inbox<T> {
     pub(crate) unsafe fn push(&self, node: NonNull<T>) -> Result<(), Closed> {
         // SAFETY: the caller keeps the node allocated.
         let link = unsafe { node.as_ref() }.link();
-        let mut head = self.head.load(Ordering::Relaxed);
+        // Most often it is the only one. (A look at the head beforehand would hide from loom that this depends on looks of
+        // other threads.)
+        let mut head = ptr::null_mut();
         loop {
-            if head == Self::closed() {
-                return Err(Closed);
-            }
             link.store(head, Ordering::Relaxed);
             // Release publishes the link and all the waker's thread did before.
             match self.head.compare_exchange_weak(
@@ -55,6 +54,7 @@ impl<T: Linked> Inbox<T> {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return Ok(()),
+                Err(now) if now == Self::closed() => return Err(Closed),
                 Err(now) => head = now,
             }
         }

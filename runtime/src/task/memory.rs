@@ -5,9 +5,10 @@
 //! purposes takes several times as long as soon as more than a handful of blocks go back and forth.
 //!
 //! Knows blocks, not what is in them. `--cfg nexus_no_task_memory` takes it out, so that AddressSanitizer sees each use of
-//! a task that is gone.
+//! a task that is gone; so does `--cfg loom`.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use crate::primitives::alloc::{alloc, dealloc};
+use std::alloc::{Layout, handle_alloc_error};
 use std::cell::Cell;
 use std::ptr::NonNull;
 
@@ -41,7 +42,7 @@ thread_local! {
 /// The class of a block, and the layout of its class, if it is of a size that is kept.
 #[inline]
 fn class_of(layout: Layout) -> Option<(usize, Layout)> {
-    if cfg!(nexus_no_task_memory) || layout.size() > LARGEST || layout.align() > ALIGN {
+    if cfg!(any(loom, nexus_no_task_memory)) || layout.size() > LARGEST || layout.align() > ALIGN {
         return None;
     }
     let class = layout.size().saturating_sub(1) / GRAIN;
@@ -76,6 +77,11 @@ pub(super) unsafe fn free(block: NonNull<u8>, layout: Layout) {
         None => (layout, false),
     };
     if !kept {
+        if cfg!(loom) {
+            // A model that goes on to use it trips.
+            // SAFETY: nobody uses the block, which has this size.
+            unsafe { block.write_bytes(0xA5, layout.size()) };
+        }
         // SAFETY: it came from the allocator with this layout; the rest is the caller's word.
         unsafe { dealloc(block.as_ptr(), rounded) };
     }

@@ -73,7 +73,7 @@ pub(super) fn wake_local(core: &Core, pointer: NonNull<Header>, header: &Header)
     };
     core.recorder.wake(&local.probe, outcome);
     if outcome == WakeOutcome::Queued {
-        // SAFETY: runtime thread; not queued, and not ended, so the registry's reference is there, or an heir's.
+        // SAFETY: runtime thread; not queued, and not ended, so the registry's reference is there.
         unsafe { core.queue.push(Entry(pointer), Queued::Local) };
     }
 }
