@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 #[derive(Default)]
@@ -300,6 +300,9 @@ fn wakers_may_come_back_whenever_they_are_touched() {
         let (mut source, mut peer) = pair();
         let token = io.register(&mut source, Interest::READABLE, Waker::noop()).unwrap();
         let nosy: &'static Nosy = Box::leak(Box::new(Nosy(Cell::new(Some(token)))));
+        // It lives for ever, and a leak detector shall find it here.
+        static KEPT: AtomicPtr<Nosy> = AtomicPtr::new(std::ptr::null_mut());
+        KEPT.store(std::ptr::from_ref(nosy).cast_mut(), Ordering::Relaxed);
         io.set_waker(token, Direction::Readable, nosy.waker()).unwrap();
         io.set_waker(token, Direction::Readable, Waker::noop().clone()).unwrap();
         io.set_waker(token, Direction::Readable, nosy.waker()).unwrap();

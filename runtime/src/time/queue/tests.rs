@@ -185,6 +185,71 @@ fn a_queue_that_was_emptied_takes_no_more_room() {
 }
 
 #[test]
+fn a_timer_that_stays_does_not_keep_the_places_of_others() {
+    let queue = queue();
+    let stays = arm(&queue, 1_000_000);
+    for round in 0..100 {
+        let dropped = arm(&queue, round + 1);
+        assert!(queue.disarm(dropped).is_some());
+        arm(&queue, round + 1);
+        assert_eq!(fire(&queue, round + 1).len(), 1);
+    }
+    assert_eq!(queue.armed.borrow().slots.len(), 2);
+    assert!(queue.disarm(stays).is_some());
+}
+
+/// A system call for each timer would be dear.
+#[test]
+fn the_descriptor_is_set_only_if_it_would_report_too_late() {
+    struct Counting(RefCell<Vec<u64>>);
+    impl Descriptor for &Counting {
+        fn set(&self, at: u64) -> io::Result<()> {
+            self.0.borrow_mut().push(at);
+            Ok(())
+        }
+    }
+    let sets = Counting(RefCell::default());
+    let queue = TimerQueue::with_descriptor(&sets);
+    let arm = |deadline_ns| {
+        let sleeper = Sleeper { waker: Waker::noop().clone(), wait: WaitProbe::UNKNOWN };
+        queue.arm(queue.next_id(), deadline_ns, sleeper)
+    };
+    let prepare = |now| assert!(!queue.prepare_by(|| now), "nothing is due");
+    prepare(0);
+    let first = arm(1_000_000);
+    prepare(0);
+    prepare(0);
+    arm(2_000_000);
+    prepare(0);
+    queue.disarm(first);
+    prepare(0);
+    assert_eq!(*sets.0.borrow(), [1_000_000], "set once, for the first");
+    assert_eq!(queue.fire_at(1_000_000, true, |_| ()), 0, "an idle turn is what that costs");
+    prepare(1_000_000);
+    arm(1_500_000);
+    prepare(1_000_000);
+    assert_eq!(*sets.0.borrow(), [1_000_000, 2_000_000, 1_500_000]);
+}
+
+/// Better to ask the clock at every turn than to sleep for ever.
+#[test]
+fn a_descriptor_that_cannot_be_set_makes_the_loop_ask_the_clock() {
+    struct Broken;
+    impl Descriptor for Broken {
+        fn set(&self, _: u64) -> io::Result<()> {
+            Err(io::Error::other("broken on purpose"))
+        }
+    }
+    let queue = TimerQueue::with_descriptor(Broken);
+    let sleeper = Sleeper { waker: Waker::noop().clone(), wait: WaitProbe::UNKNOWN };
+    queue.arm(queue.next_id(), 10, sleeper);
+    assert!(queue.prepare_by(|| 0));
+    assert_eq!(queue.fire_at(9, false, |_| panic!("early")), 0);
+    assert!(queue.prepare_by(|| 20));
+    assert_eq!(queue.fire_at(20, false, |_| ()), 1);
+}
+
+#[test]
 fn the_end_of_time_is_a_deadline_like_others() {
     let queue = queue();
     let never = arm(&queue, u64::MAX);
