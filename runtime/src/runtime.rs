@@ -125,6 +125,8 @@ impl Core {
             self.take_inbox();
             if self.queue.is_empty() {
                 self.idle();
+                // Whom another thread has woken meanwhile is polled before the kernel is asked again.
+                self.take_inbox();
             } else if self.is_look_due() {
                 self.turn(Timeout::Look);
             }

@@ -55,7 +55,7 @@ impl Contestant for Mio {
             for event in &events {
                 if event.token() == LISTENER {
                     accept_all(&poll, &listener, &mut streams);
-                } else if !echo(&mut streams[event.token().0]) {
+                } else if !echo(&mut streams[event.token().0], event.is_read_closed()) {
                     open -= 1;
                 }
             }
@@ -80,8 +80,9 @@ fn accept_all(poll: &Poll, listener: &TcpListener, streams: &mut Vec<TcpStream>)
     }
 }
 
-/// Sends back what has come. Whether the stream is still open.
-fn echo(stream: &mut TcpStream) -> bool {
+/// Sends back what has come. Whether the stream is still open. An event can tell of data and of the end together; then a
+/// short read does not mean that there is no more to read.
+fn echo(stream: &mut TcpStream, closed: bool) -> bool {
     let mut buffer = [0; BUFFER_BYTES];
     loop {
         let bytes = match stream.read(&mut buffer) {
@@ -92,7 +93,7 @@ fn echo(stream: &mut TcpStream) -> bool {
         };
         // One message a connection is on its way at most, so there is always room.
         stream.write_all(&buffer[..bytes]).expect("there is room");
-        if bytes < buffer.len() {
+        if bytes < buffer.len() && !closed {
             return true;
         }
     }
