@@ -46,12 +46,14 @@ impl<T: Linked> Inbox<T> {
         let mut head = ptr::null_mut();
         loop {
             link.store(head, Ordering::Relaxed);
-            // Release publishes the link and all the waker's thread did before.
+            // Release publishes the link and all the waker's thread did before. Acquire where it fails, since whoever is
+            // refused may be the one who frees the node, and has to see all that the runtime thread did to it before it
+            // closed the inbox.
             match self.head.compare_exchange_weak(
                 head,
                 node.as_ptr(),
                 Ordering::Release,
-                Ordering::Relaxed,
+                Ordering::Acquire,
             ) {
                 Ok(_) => return Ok(()),
                 Err(now) if now == Self::closed() => return Err(Closed),
