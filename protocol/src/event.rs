@@ -177,6 +177,36 @@ codes! {
 }
 
 codes! {
+    /// What a task does again and again in [`Event::Repeats`].
+    Cycle {
+        /// It fires its own waker.
+        SelfWake = 1, "self";
+        /// It yields explicitly.
+        Yield = 2, "yield";
+    }
+}
+
+impl Cycle {
+    /// The cause of the wakes.
+    #[must_use]
+    pub fn cause(self) -> Cause {
+        match self {
+            Self::SelfWake => Cause::SelfWake,
+            Self::Yield => Cause::Yield,
+        }
+    }
+
+    /// The verdict on each of the polls.
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::SelfWake => Verdict::Spurious,
+            Self::Yield => Verdict::Excused,
+        }
+    }
+}
+
+codes! {
     /// How a task ended.
     TaskOutcome {
         /// Its future returned.
@@ -505,7 +535,8 @@ pub enum Address {
 pub enum Event {
     /// A pass around `epoll_wait` has returned from the kernel.
     Turn {
-        /// Number of the turn, counted from one.
+        /// Number of the turn, counted from one. Turns that only looked and found nothing, while there was work, are
+        /// counted, but hardly ever recorded: theirs are the numbers that are left out.
         number: u64,
         /// How many kernel events it brought, the runtime's own wake-up and timer descriptors not counted.
         events: u32,
@@ -685,6 +716,27 @@ pub enum Event {
         /// How often it has grown so far.
         growths: u32,
     },
+    /// A task was polled again and again, and did the same each time: it queued itself, made no operation, and returned
+    /// pending. Stands for the records of all these polls and wakes, which were not written.
+    ///
+    /// The polls lie between `first` and the record's own stamp; what is not `busy` of that time, the task was queued. The
+    /// last of the wakes counts as fired at the record's stamp: a poll that follows names this record as its wake.
+    Repeats {
+        /// The task.
+        task: TaskId,
+        /// What it did.
+        cycle: Cycle,
+        /// How many polls there were, and as many wakes; less than 2²⁴.
+        count: u32,
+        /// When the poll before them ended.
+        first: Stamp,
+        /// How long the polls took together, in the unit of the stamps; less than 2²⁴ ticks.
+        busy: u64,
+        /// How long the shortest one took; rounded down to 12 significant bits.
+        shortest: u64,
+        /// How long the longest one took.
+        longest: u64,
+    },
     /// A record of a kind that this version does not know.
     Unknown {
         /// The kind's code.
@@ -715,6 +767,7 @@ impl Event {
             Self::WaitEnd { .. } => kind::WAIT_END,
             Self::Timer { .. } => kind::TIMER,
             Self::FreelistGrown { .. } => kind::FREELIST_GROWN,
+            Self::Repeats { .. } => kind::REPEATS,
             Self::Unknown { kind } => *kind,
         }
     }
@@ -727,7 +780,8 @@ impl Event {
             | Self::TaskFinished { task, .. }
             | Self::Wake { task, .. }
             | Self::PollStart { task, .. }
-            | Self::PollEnd { task, .. } => Some(task),
+            | Self::PollEnd { task, .. }
+            | Self::Repeats { task, .. } => Some(task),
             Self::Operation { task, .. }
             | Self::WaitBegin { task, .. }
             | Self::WaitEnd { task, .. } => task,
@@ -757,9 +811,10 @@ pub mod kind {
     pub const WAIT_END: u8 = 16;
     pub const TIMER: u8 = 17;
     pub const FREELIST_GROWN: u8 = 18;
+    pub const REPEATS: u8 = 19;
 
     /// The largest code in use.
-    pub const LAST: u8 = FREELIST_GROWN;
+    pub const LAST: u8 = REPEATS;
 
     /// The words on the screen and in traces, by code.
     pub const NAMES: [&str; LAST as usize + 1] = [
@@ -782,5 +837,6 @@ pub mod kind {
         "wait-end",
         "timer",
         "freelist-grown",
+        "repeats",
     ];
 }

@@ -15,9 +15,9 @@
 
 use crate::clock::ClockMap;
 use crate::event::{
-    Address, Cause, Event, Operation, OperationResult, PollResult, Record, RefusalReason, Side,
-    SourceKind, Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor,
-    WaitOutcome, WakeOutcome, WokenBy, kind,
+    Address, Cause, Cycle, Event, Operation, OperationResult, PollResult, Record, RefusalReason,
+    Side, SourceKind, Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict,
+    WaitFor, WaitOutcome, WakeOutcome, WokenBy, kind,
 };
 use crate::ids::{PrimitiveId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
 use crate::readiness::{Direction, Interest, Readiness};
@@ -48,6 +48,31 @@ const AGE_SHIFT: u32 = 8;
 const FAMILY_V4: u8 = 1;
 const FAMILY_V6: u8 = 2;
 const FAMILY_UNIX: u8 = 3;
+
+/// Bits of the lengths in [`Event::Repeats`], in ticks, and of its count.
+const SHORT_BITS: u32 = 24;
+/// See [`SHORT_BITS`].
+pub const SHORT_MAX: u64 = (1 << SHORT_BITS) - 1;
+/// The age of [`Event::Repeats`], in ticks.
+const AGE_MAX: u64 = (1 << (u64::BITS - SHORT_BITS)) - 1;
+
+/// A length of at most [`SHORT_MAX`] with twelve significant bits; the four above say by how much they are shifted.
+#[derive(Clone, Copy)]
+struct Rough(u16);
+
+impl Rough {
+    const BITS: u32 = 12;
+
+    fn of(length: u64) -> Self {
+        let length = length.min(SHORT_MAX);
+        let shift = (u64::BITS - length.leading_zeros()).saturating_sub(Self::BITS);
+        Self((length >> shift) as u16 | (shift as u16) << Self::BITS)
+    }
+
+    fn length(self) -> u64 {
+        u64::from(self.0 & ((1 << Self::BITS) - 1)) << (self.0 >> Self::BITS)
+    }
+}
 
 impl Record {
     /// The record's words, as the ring holds them. `at` and the stamps inside the event are in ticks of the recorder's
@@ -210,6 +235,15 @@ fn pack(seq: Seq, at: Stamp, event: &Event) -> Packed {
         ),
         Event::FreelistGrown { capacity, live, growths } => {
             packed(head(kind::FREELIST_GROWN, 0, 0, 0, growths), pair(capacity, live), 0)
+        }
+        Event::Repeats { task, cycle, count, first, busy, shortest, longest } => {
+            let [low, middle, high, ..] = longest.min(SHORT_MAX).to_le_bytes();
+            let count = u64::from(count).min(SHORT_MAX) as u32;
+            packed(
+                head(kind::REPEATS, cycle.code(), low, middle, count | u32::from(high) << 24),
+                task.0 & TASK_MASK | u64::from(Rough::of(shortest).0) << TASK_BITS,
+                busy.min(SHORT_MAX) | at.since(first).min(AGE_MAX) << SHORT_BITS,
+            )
         }
         Event::Unknown { kind } => packed(head(kind, 0, 0, 0, 0), 0, 0),
     }
@@ -488,6 +522,18 @@ fn unpack(code: u8, fields: &Fields, clock: &ClockMap) -> Option<Event> {
         kind::FREELIST_GROWN => {
             let (capacity, live) = halves(x);
             Event::FreelistGrown { capacity, live, growths: d }
+        }
+        kind::REPEATS => {
+            let (longest_low, longest_high) = (u64::from(b) | u64::from(c) << 8, d >> 24);
+            Event::Repeats {
+                task: TaskId(x & TASK_MASK),
+                cycle: Cycle::from_code(a)?,
+                count: d & SHORT_MAX as u32,
+                first: clock.map(Stamp(fields.at.0.saturating_sub(y >> SHORT_BITS))),
+                busy: clock.map_length(y & SHORT_MAX),
+                shortest: clock.map_length(Rough((x >> TASK_BITS) as u16).length()),
+                longest: clock.map_length(longest_low | u64::from(longest_high) << 16),
+            }
         }
         _ => return None,
     })

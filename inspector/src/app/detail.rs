@@ -197,8 +197,7 @@ fn task_counters(task: &Task) -> Vec<Note> {
 }
 
 fn recent_wakes(task: TaskId, runtime: &Runtime, speaker: Speaker<'_>) -> Vec<Note> {
-    let of_task =
-        |record: &&Record| matches!(record.event, Event::Wake { task: woken, .. } if woken == task);
+    let of_task = |record: &&Record| matches!(record.event, Event::Wake { task: woken, .. } | Event::Repeats { task: woken, .. } if woken == task);
     let wakes = runtime.history().before(speaker.view.next_seq).take(LOOK_BACK).filter(of_task);
     let mut notes = vec![heading("recent wakes")];
     notes.extend(wakes.take(WAKES).filter_map(|wake| speaker.task_wake(wake)));

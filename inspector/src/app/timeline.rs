@@ -262,11 +262,12 @@ impl Timeline {
         let from = Stamp(scale.cell_start(cell));
         let to = Stamp(scale.cell_start(cell + 1).max(from.0 + 1) - 1);
         let polls = runtime.polls(task, from, to, POLLS);
+        let count = polls.iter().map(|poll| poll.count as usize).sum();
         let story = match self.poll_to_tell(&polls, cursor) {
             Some(poll) => poll_story(poll, runtime, speaker),
             None => vec![idle_story(task, cursor, runtime, speaker)],
         };
-        (polls.len(), story)
+        (count, story)
     }
 
     /// The poll that the cursor was sent to; else the worst one in the cell; of several, the nearest.

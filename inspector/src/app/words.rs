@@ -156,6 +156,14 @@ impl Speaker<'_> {
                 let (outcome, tone) = Self::outcome(*outcome);
                 Some((format!("{} → {} {outcome}", self.cause(cause), self.task(*task)), tone))
             }
+            Event::Repeats { task, cycle, count, .. } => {
+                let times = text::count(u64::from(*count));
+                let why = self.cause(&cycle.cause());
+                Some((
+                    format!("{why}, as {times} times before → {}", self.task(*task)),
+                    Tone::Plain,
+                ))
+            }
             _ => None,
         };
         let mut notes = Vec::new();
@@ -188,6 +196,9 @@ impl Speaker<'_> {
             Some(Event::PollStart { number, .. }) => format!("number {} ", text::count(number)),
             _ => String::new(),
         };
+        if let Some(told) = chain.start.as_ref().and_then(|record| self.repeats_text(record)) {
+            return Some(note("polls", told.0, told.1));
+        }
         let Some(end) = chain.end else {
             return Some(note("poll", format!("{number}is under way"), Tone::Notice));
         };
@@ -196,6 +207,25 @@ impl Speaker<'_> {
         let (judged, tone) = verdict_text(verdict);
         let text = format!("{number}took {took}, {result}: {judged}");
         Some(note("poll", text, tone))
+    }
+
+    /// Polls that were recorded as one, and their verdict.
+    fn repeats_text(&self, record: &Record) -> Option<(String, Tone)> {
+        let Event::Repeats { cycle, count, first, busy, shortest, longest, .. } = record.event
+        else {
+            return None;
+        };
+        let (judged, tone) = verdict_text(cycle.verdict());
+        let told = format!(
+            "{} in {}, in each of which it {}; busy {}, {} to {} each: {judged}",
+            text::count(u64::from(count)),
+            text::duration_ns(record.at.since(first)),
+            self.cause(&cycle.cause()),
+            text::duration_ns(busy),
+            text::duration_ns(shortest),
+            text::duration_ns(longest),
+        );
+        Some((told, tone))
     }
 
     fn operation_note(&self, chain: &Chain) -> Option<Note> {
@@ -219,8 +249,17 @@ impl Speaker<'_> {
     /// A wake of a task as a line of a list: when, why, what came of it.
     #[must_use]
     pub fn task_wake(&self, record: &Record) -> Option<Note> {
-        let Event::Wake { cause, outcome, .. } = &record.event else { return None };
-        Some(self.wake_line(record, self.cause(cause), *outcome))
+        match &record.event {
+            Event::Wake { cause, outcome, .. } => {
+                Some(self.wake_line(record, self.cause(cause), *outcome))
+            }
+            Event::Repeats { cycle, count, .. } => {
+                let times = text::count(u64::from(*count));
+                let text = format!("{} {times} times", self.cause(&cycle.cause()));
+                Some(self.wake_line(record, text, WakeOutcome::Queued))
+            }
+            _ => None,
+        }
     }
 
     /// A wake by a token as a line of a list: when, by which direction, whom, what came of it.

@@ -61,7 +61,10 @@ impl Explainer<'_> {
             end: end.copied(),
             incomplete: start_record.is_none(),
         };
-        if let Some(start) = start_record {
+        // Repeats are whole by themselves.
+        if let Some(start) = start_record
+            && !matches!(start.event, Event::Repeats { .. })
+        {
             self.lead_up(&mut chain, start);
             self.contents(&mut chain, start.seq, end.map(|record| record.seq));
         }

@@ -15,7 +15,7 @@ pub const CAUSES: usize = Cause::NAMES.len();
 /// Waits under way that a lane remembers; beyond, the oldest one is forgotten.
 const OPEN_WAITS: usize = 64;
 
-/// One poll.
+/// One poll, or many alike that were recorded as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Poll {
     /// Number of its `PollStart`, unless that record is not known.
@@ -30,6 +30,8 @@ pub struct Poll {
     pub result: Option<PollResult>,
     /// How it was judged; none while it is under way.
     pub verdict: Option<Verdict>,
+    /// How many polls these are.
+    pub count: u32,
 }
 
 /// One wake.
@@ -65,7 +67,7 @@ pub struct LaneCell {
     pub busy_ns: u64,
     /// Part of the cell spent in polls, from 0 to 1.
     pub busy: f32,
-    /// Polls that touch the cell.
+    /// Polls that touch the cell. Repeats, recorded as one, are spread evenly over their time.
     pub polls: u32,
     /// Of those, spurious ones.
     pub spurious: u32,
@@ -73,7 +75,7 @@ pub struct LaneCell {
     pub unattributed: u32,
     /// Of those, excused ones.
     pub excused: u32,
-    /// Wakes in the cell, by code of their cause.
+    /// Wakes in the cell, by code of their cause. Repeats count as one, where they end.
     pub wakes: [u32; CAUSES],
 }
 
@@ -137,28 +139,68 @@ struct PollEntry {
     end_seq: Seq,
     result: PollResult,
     verdict: Verdict,
+    /// How many polls these are, and how long they took together.
+    count: u32,
+    busy: u64,
     before: Sums,
+}
+
+impl PollEntry {
+    /// What lies within the first `part` nanoseconds, rounded down: polls, and time in them.
+    fn within(&self, part: u64) -> (u32, u64) {
+        let length = u128::from(self.end.since(self.start).max(1));
+        let of = |amount: u64| (u128::from(amount) * u128::from(part) / length) as u64;
+        (of(self.count.into()) as u32, of(self.busy))
+    }
 }
 
 /// Running sums over the polls of a lane. The counts wrap; differences are right as long as they fit.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     busy: u64,
+    polls: u32,
     spurious: u32,
     unattributed: u32,
     excused: u32,
 }
 
 impl Sums {
-    fn with(mut self, busy: u64, verdict: Verdict) -> Self {
+    fn with(mut self, busy: u64, count: u32, verdict: Verdict) -> Self {
         self.busy = self.busy.wrapping_add(busy);
-        match verdict {
-            Verdict::Progress => {}
-            Verdict::Spurious => self.spurious = self.spurious.wrapping_add(1),
-            Verdict::Unattributed => self.unattributed = self.unattributed.wrapping_add(1),
-            Verdict::Excused => self.excused = self.excused.wrapping_add(1),
+        self.polls = self.polls.wrapping_add(count);
+        if let Some(judged) = self.judged(verdict) {
+            *judged = judged.wrapping_add(count);
         }
         self
+    }
+
+    /// The same less polls of this verdict.
+    fn without(mut self, busy: u64, count: u32, verdict: Verdict) -> Self {
+        self.busy = self.busy.wrapping_sub(busy);
+        self.polls = self.polls.wrapping_sub(count);
+        if let Some(judged) = self.judged(verdict) {
+            *judged = judged.wrapping_sub(count);
+        }
+        self
+    }
+
+    fn judged(&mut self, verdict: Verdict) -> Option<&mut u32> {
+        match verdict {
+            Verdict::Progress => None,
+            Verdict::Spurious => Some(&mut self.spurious),
+            Verdict::Unattributed => Some(&mut self.unattributed),
+            Verdict::Excused => Some(&mut self.excused),
+        }
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            busy: self.busy.wrapping_sub(before.busy),
+            polls: self.polls.wrapping_sub(before.polls),
+            spurious: self.spurious.wrapping_sub(before.spurious),
+            unattributed: self.unattributed.wrapping_sub(before.unattributed),
+            excused: self.excused.wrapping_sub(before.excused),
+        }
     }
 }
 
@@ -171,6 +213,7 @@ impl From<PollEntry> for Poll {
             end: entry.end,
             result: Some(entry.result),
             verdict: Some(entry.verdict),
+            count: entry.count,
         }
     }
 }
@@ -213,9 +256,39 @@ impl LaneIndex {
             end_seq: seq,
             result,
             verdict,
+            count: 1,
+            busy: at.since(start),
             before: self.sums,
         };
-        self.sums = self.sums.with(at.since(start), verdict);
+        self.push(entry);
+    }
+
+    /// Polls that were recorded as one, with this number.
+    pub(super) fn repeats(
+        &mut self,
+        seq: Seq,
+        (first, at): (Stamp, Stamp),
+        (count, busy): (u32, u64),
+        verdict: Verdict,
+    ) {
+        let floor = self.polls.back().map_or(Stamp::NEVER, |last| last.end);
+        let start = first.max(floor).min(at);
+        self.open = None;
+        self.push(PollEntry {
+            start,
+            end: at,
+            start_seq: seq,
+            end_seq: seq,
+            result: PollResult::Pending,
+            verdict,
+            count,
+            busy: busy.min(at.since(start)),
+            before: self.sums,
+        });
+    }
+
+    fn push(&mut self, entry: PollEntry) {
+        self.sums = self.sums.with(entry.busy, entry.count, entry.verdict);
         self.polls.push_back(entry);
     }
 
@@ -276,20 +349,25 @@ impl LaneIndex {
     /// What happened in `[from, to)`, with a poll under way lasting until `now`.
     pub(super) fn cell(&self, from: Stamp, to: Stamp, now: Stamp) -> LaneCell {
         let polls = self.touching(from, to);
-        let (before, after) = (self.sums_before(polls.start), self.sums_before(polls.end));
-        let mut busy = after.busy.wrapping_sub(before.busy);
+        let mut sums = self.sums_before(polls.end).since(self.sums_before(polls.start));
         if let (Some(first), Some(last)) =
             (self.polls.get(polls.start), self.polls.get(polls.end.wrapping_sub(1)))
             && !polls.is_empty()
         {
-            busy = busy.wrapping_sub(from.min(first.end).since(first.start));
-            busy = busy.wrapping_sub(last.end.since(to.max(last.start)));
+            // Of those at the edges, without what lies outside; something of each lies within.
+            let (mut count, busy) = first.within(from.min(first.end).since(first.start));
+            count = count.min(first.count.saturating_sub(1));
+            sums = sums.without(busy, count, first.verdict);
+            let (rest, busy) = last.within(last.end.since(to.max(last.start)));
+            let left = if polls.len() == 1 { last.count - count } else { last.count };
+            sums = sums.without(busy, rest.min(left.saturating_sub(1)), last.verdict);
         }
+        let mut busy = sums.busy;
         let mut cell = LaneCell {
-            polls: polls.len() as u32,
-            spurious: after.spurious.wrapping_sub(before.spurious),
-            unattributed: after.unattributed.wrapping_sub(before.unattributed),
-            excused: after.excused.wrapping_sub(before.excused),
+            polls: sums.polls,
+            spurious: sums.spurious,
+            unattributed: sums.unattributed,
+            excused: sums.excused,
             ..LaneCell::default()
         };
         if let Some((_, start)) = self.open
@@ -321,6 +399,7 @@ impl LaneIndex {
             end: now.max(start),
             result: None,
             verdict: None,
+            count: 1,
         });
         self.polls.range(range).map(|&entry| Poll::from(entry)).chain(open)
     }

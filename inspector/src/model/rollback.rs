@@ -106,6 +106,7 @@ struct Survey {
     tokens: BTreeMap<TokenId, TokenPast>,
     tasks: BTreeMap<TaskId, TaskPast>,
     live: Option<u32>,
+    turns: Option<u64>,
     grown: Option<(u32, u32)>,
     activity: Option<(Activity, Stamp)>,
     gap: Option<Loss>,
@@ -178,7 +179,13 @@ impl Survey {
                 self.task(task).state.get_or_insert(TaskState::Polling);
                 self.activity.get_or_insert((Activity::Polling(task), started));
             }
-            Event::Turn { mode, parked, .. } => {
+            Event::Repeats { task, .. } => {
+                let past = self.task(task);
+                past.woken = true;
+                past.state.get_or_insert(TaskState::Queued);
+            }
+            Event::Turn { number, mode, parked, .. } => {
+                self.turns.get_or_insert(number.saturating_sub(1));
                 let activity =
                     if mode == TurnMode::Park { Activity::Parked } else { Activity::Turning };
                 self.activity.get_or_insert((activity, parked));
@@ -214,6 +221,7 @@ impl Survey {
         let totals = &mut state.totals;
         totals.live = self.live.map_or(snapshot.totals.live, u64::from);
         totals.high_water = totals.live;
+        totals.turns = self.turns.unwrap_or(snapshot.totals.turns);
         // A table grows when it is full, so its capacity was what was live.
         let (capacity, growths) = self
             .grown
@@ -357,7 +365,7 @@ fn subtract_totals(base: &mut Totals, counted: &Totals, snapshot: &Totals) {
     let mut words = began;
     for (word, value) in words.iter_mut().enumerate() {
         *value = match word {
-            at::LIVE | at::CAPACITY | at::GROWTHS => began[word],
+            at::TURNS | at::LIVE | at::CAPACITY | at::GROWTHS => began[word],
             at::TOKENS_WITHOUT_ROW | at::TASKS_WITHOUT_ROW => known[word],
             // A maximum from before the history is known only if nothing in the history reached it.
             at::HIGH_WATER if known[word] > ended[word] => known[word],

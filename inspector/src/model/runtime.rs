@@ -285,6 +285,11 @@ impl Runtime {
                 self.lane_of(task).poll_end(seq, (started, at), result, verdict);
             }
             Event::Wake { task, cause, .. } => self.lane_of(task).wake(seq, at, cause.code()),
+            Event::Repeats { task, cycle, count, first, busy, .. } => {
+                let lane = self.lane_of(task);
+                lane.repeats(seq, (first, at), (count, busy), cycle.verdict());
+                lane.wake(seq, at, cycle.cause().code());
+            }
             Event::WaitBegin { task: Some(task), target } => {
                 self.lane_of(task).wait_begin(at, target);
             }

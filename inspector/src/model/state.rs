@@ -11,7 +11,7 @@ use super::limits::Limits;
 use super::view::Certainty;
 use nexus_protocol::board::{Activity, TaskRow, TaskState, TokenCounters, TokenRow, Totals};
 use nexus_protocol::event::{
-    Cause, Event, Operation, OperationResult, Side, Subject, TaskOutcome, TimerAction,
+    Cause, Cycle, Event, Operation, OperationResult, Side, Subject, TaskOutcome, TimerAction,
     TransitionReason, TurnMode, Verdict, WaitFor, WakeOutcome,
 };
 use nexus_protocol::{
@@ -44,6 +44,15 @@ impl From<TaskRow> for TaskEntry {
             (row.state == TaskState::Queued).then_some(Queued { at: row.since, token: None });
         Self { row, queued, answering: None }
     }
+}
+
+/// The fields of [`Event::Repeats`] that rows and totals take in.
+struct Repeats {
+    cycle: Cycle,
+    count: u64,
+    first: Stamp,
+    busy: u64,
+    longest: u64,
 }
 
 /// A runtime after all records below `next_seq`.
@@ -105,8 +114,8 @@ impl State {
     fn apply_event(&mut self, record: &Record, limits: &Limits) {
         let &Record { seq, at, ref event } = record;
         match *event {
-            Event::Turn { mode, parked, .. } => {
-                add(&mut self.totals.turns, 1);
+            Event::Turn { number, mode, parked, .. } => {
+                self.totals.turns = number;
                 if mode == TurnMode::Park {
                     add(&mut self.totals.parked, at.since(parked));
                 }
@@ -190,6 +199,10 @@ impl State {
                 self.totals.capacity = u64::from(capacity);
                 self.totals.growths = u64::from(growths);
                 self.live(live);
+            }
+            Event::Repeats { task, cycle, count, first, busy, longest, .. } => {
+                let repeats = Repeats { cycle, count: u64::from(count), first, busy, longest };
+                self.repeats(task, repeats, seq, at);
             }
             Event::Unknown { .. } => {}
         }
@@ -341,6 +354,43 @@ impl State {
             add(&mut row.counters.wasted, length);
         }
         row.state = if queued { TaskState::Queued } else { TaskState::Idle };
+        row.since = at;
+    }
+
+    fn repeats(&mut self, task: TaskId, repeats: Repeats, seq: Seq, at: Stamp) {
+        let Repeats { cycle, count, first, busy, longest } = repeats;
+        let (spurious, wasted) = match cycle.verdict() {
+            Verdict::Spurious => (count, busy),
+            _ => (0, 0),
+        };
+        for (total, amount) in [
+            (&mut self.totals.polls, count),
+            (&mut self.totals.wakes, count),
+            (&mut self.totals.busy, busy),
+            (&mut self.totals.spurious, spurious),
+            (&mut self.totals.wasted, wasted),
+        ] {
+            add(total, amount);
+        }
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.queued = Some(Queued { at, token: None });
+        }
+        let Some(row) = self.task(task, seq) else { return };
+        row.last_wake_cause = cycle.cause().code();
+        let counters = &mut row.counters;
+        for (counter, amount) in [
+            (&mut counters.polls, count),
+            (&mut counters.wakes, count),
+            (&mut counters.self_wakes, if cycle == Cycle::SelfWake { count } else { 0 }),
+            (&mut counters.busy, busy),
+            (&mut counters.waited, at.since(first).saturating_sub(busy)),
+            (&mut counters.spurious, spurious),
+            (&mut counters.wasted, wasted),
+        ] {
+            add(counter, amount);
+        }
+        counters.longest = counters.longest.max(longest);
+        row.state = TaskState::Queued;
         row.since = at;
     }
 

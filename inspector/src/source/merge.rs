@@ -192,6 +192,7 @@ impl Origin {
             | Event::WaitEnd { .. }
             | Event::Timer { .. }
             | Event::FreelistGrown { .. }
+            | Event::Repeats { .. }
             | Event::Unknown { .. } => {}
         }
     }

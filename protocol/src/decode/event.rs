@@ -8,7 +8,7 @@ use crate::context::{
     Context, LENGTH_BIAS, LENGTH_FOLLOWS, TAG_GAP, TAG_KIND, TAG_LENGTH_SHIFT, TAG_OTHER,
 };
 use crate::event::{
-    Cause, Event, Operation, PollResult, Record, RefusalReason, Side, SourceKind, Subject,
+    Cause, Cycle, Event, Operation, PollResult, Record, RefusalReason, Side, SourceKind, Subject,
     TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
     WakeOutcome, WokenBy, kind,
 };
@@ -165,8 +165,20 @@ impl Body<'_, '_> {
                 live: self.u32("live tokens")?,
                 growths: self.u32("growths")?,
             })),
+            kind::REPEATS => self.repeats(),
             _ => Ok(None),
         }
+    }
+
+    fn repeats(&mut self) -> Result<Option<Event>, DecodeError> {
+        let task = self.task()?;
+        let cycle = Cycle::from_code(self.byte("cycle of repeats")?);
+        let count = self.u32("number of repeats")?;
+        let first = Stamp(self.ago("start of repeats")?);
+        let busy = self.number("time in repeats")?;
+        let shortest = self.number("shortest repeat")?;
+        let longest = self.number("longest repeat")?;
+        Ok(cycle.map(|cycle| Event::Repeats { task, cycle, count, first, busy, shortest, longest }))
     }
 
     fn turn(&mut self) -> Result<Option<Event>, DecodeError> {

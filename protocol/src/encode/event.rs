@@ -186,6 +186,15 @@ impl Body<'_> {
                 self.number(live);
                 self.number(growths);
             }
+            Event::Repeats { task, cycle, count, first, busy, shortest, longest } => {
+                self.task(task);
+                self.byte(cycle.code());
+                self.number(count);
+                self.ago(first.0);
+                self.number(busy);
+                self.number(shortest);
+                self.number(longest);
+            }
             Event::Unknown { .. } => {}
         }
     }

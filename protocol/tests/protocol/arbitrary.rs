@@ -5,7 +5,7 @@ use nexus_protocol::board::{
     total_word,
 };
 use nexus_protocol::event::{
-    Address, Cause, Operation, OperationResult, PollResult, RefusalReason, Side, SourceKind,
+    Address, Cause, Cycle, Operation, OperationResult, PollResult, RefusalReason, Side, SourceKind,
     Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
     WakeOutcome, WokenBy,
 };
@@ -27,6 +27,11 @@ pub(crate) const STRINGS: u32 = 12;
 /// Small numbers often, all numbers sometimes: codecs break at the edges.
 pub(crate) fn number() -> impl Strategy<Value = u64> + Clone {
     prop_oneof![3 => 0..200_u64, 2 => 0..1_u64 << 40, 1 => any::<u64>()]
+}
+
+/// A length of repeats, in ticks.
+fn short() -> impl Strategy<Value = u64> + Clone {
+    prop_oneof![3 => 0..1_u64 << 12, 1 => 0..1_u64 << 24]
 }
 
 fn small() -> impl Strategy<Value = u32> + Clone {
@@ -207,6 +212,18 @@ fn task_event() -> BoxedStrategy<Event> {
                 Event::Operation { operation, subject, result, task, poll }
             }
         ),
+        (task(), select(Cycle::ALL), 0_u32..1 << 24, stamp(), short(), short(), short()).prop_map(
+            |(task, cycle, count, first, busy, shortest, longest)| Event::Repeats {
+                task,
+                cycle,
+                count,
+                first,
+                busy,
+                // Twelve significant bits are kept.
+                shortest: if shortest < 1 << 12 { shortest } else { shortest >> 12 << 12 },
+                longest,
+            }
+        ),
         (option::of(task()), target()).prop_map(|(task, target)| Event::WaitBegin { task, target }),
         (option::of(task()), target(), select(WaitOutcome::ALL))
             .prop_map(|(task, target, outcome)| Event::WaitEnd { task, target, outcome }),
@@ -261,6 +278,10 @@ fn linked(event: Event, seq: Seq, at: Stamp) -> Event {
         }
         Event::Timer { timer, action, deadline_ns, poll } => {
             Event::Timer { timer, action, deadline_ns, poll: link(poll) }
+        }
+        Event::Repeats { task, cycle, count, first: age, busy, shortest, longest } => {
+            let first = Stamp(at.0.saturating_sub(age.0 % (1 << 40)));
+            Event::Repeats { task, cycle, count, first, busy, shortest, longest }
         }
         other => other,
     }

@@ -4,7 +4,7 @@ use nexus_protocol::board::{
     Activity, Snapshot, TaskCounters, TaskRow, TaskState, TokenCounters, TokenRow, Totals,
 };
 use nexus_protocol::event::{
-    Address, Cause, Operation, OperationResult, PollResult, RefusalReason, Side, SourceKind,
+    Address, Cause, Cycle, Operation, OperationResult, PollResult, RefusalReason, Side, SourceKind,
     Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
     WakeOutcome, WokenBy,
 };
@@ -45,7 +45,7 @@ pub(crate) fn server() -> Vec<ServerFrame> {
         ServerFrame::Snapshot(Box::new(snapshot())),
         ServerFrame::Loss { runtime: RUNTIME, from: 0, to: 1000 },
         events(),
-        ServerFrame::Events { runtime: RUNTIME, records: vec![], next_seq: 1047, filtered: 3 },
+        ServerFrame::Events { runtime: RUNTIME, records: vec![], next_seq: 1048, filtered: 3 },
         ServerFrame::Goodbye(Goodbye::Finished),
     ]
 }
@@ -262,6 +262,7 @@ fn events() -> ServerFrame {
         (0, Event::WaitEnd { task: Some(MAIN), target: WaitFor::Primitive(CHANNEL), outcome: WaitOutcome::Done }),
         (0, wake(MAIN, by_thread, WakeOutcome::Redundant)),
         (0, wake(MAIN, Cause::Primitive { primitive: CHANNEL, by: WokenBy::Outside }, WakeOutcome::Redundant)),
+        (5_000_000, Event::Repeats { task: MAIN, cycle: Cycle::SelfWake, count: 204_011, first: Stamp(1_234_580_001_700), busy: 4_900_321, shortest: 19, longest: 1_230 }),
     ];
     let mut at = 1_234_580_000_000;
     let mut records = Vec::new();
@@ -270,5 +271,5 @@ fn events() -> ServerFrame {
         let filtered = if index < 29 { 0 } else { 5 };
         records.push(Record { seq: 1000 + index as u64 + filtered, at: Stamp(at), event });
     }
-    ServerFrame::Events { runtime: RUNTIME, records, next_seq: 1044, filtered: 5 }
+    ServerFrame::Events { runtime: RUNTIME, records, next_seq: 1045, filtered: 5 }
 }

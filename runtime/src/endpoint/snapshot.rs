@@ -101,6 +101,12 @@ pub(super) fn record(seq: Seq, words: Words, timeline: &Timeline) -> Record {
         } => {
             *stamp = timeline.map(*stamp);
         }
+        Event::Repeats { first, busy, shortest, longest, .. } => {
+            *first = timeline.map(*first);
+            for length in [busy, shortest, longest] {
+                *length = timeline.map_length(*length);
+            }
+        }
         _ => {}
     }
     record

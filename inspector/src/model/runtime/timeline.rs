@@ -7,7 +7,7 @@ use super::Runtime;
 use crate::model::chain::{Chain, Explainer};
 use crate::model::lane::{Lane, LaneCell, LaneIndex, Poll, Wait, Wake, borders};
 use crate::model::occupancy::OccupancyCell;
-use nexus_protocol::event::{Cause, Event, Subject, WaitFor};
+use nexus_protocol::event::{Cause, Event, Subject, WaitFor, WakeOutcome};
 use nexus_protocol::{Record, Seq, Stamp, TaskId, TokenId};
 
 impl Runtime {
@@ -73,6 +73,10 @@ impl Runtime {
         numbers
             .filter_map(|seq| match *self.history().get(seq)? {
                 Record { at, event: Event::Wake { cause, outcome, .. }, .. } => {
+                    Some(Wake { seq, at, cause, outcome })
+                }
+                Record { at, event: Event::Repeats { cycle, .. }, .. } => {
+                    let (cause, outcome) = (cycle.cause(), WakeOutcome::Queued);
                     Some(Wake { seq, at, cause, outcome })
                 }
                 _ => None,

@@ -4,8 +4,8 @@ use nexus_protocol::board::{
     Activity, Snapshot, TaskCounters, TaskRow, TaskState, TokenCounters, TokenRow, Totals,
 };
 use nexus_protocol::event::{
-    Address, Cause, Event, Operation, OperationResult, PollResult, Side, SourceKind, Subject,
-    TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
+    Address, Cause, Cycle, Event, Operation, OperationResult, PollResult, Side, SourceKind,
+    Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
     WakeOutcome,
 };
 use nexus_protocol::{
@@ -426,6 +426,39 @@ impl Tape {
             self.finish(task, TaskOutcome::Completed);
         }
         verdict
+    }
+
+    /// Polls a queued task `count` times, `each` nanoseconds long and as many apart; each poll queues it again. Recorded
+    /// as one.
+    pub fn repeats(&mut self, task: TaskId, cycle: Cycle, count: u32, each: u64) {
+        let (first, times) = (self.now, u64::from(count));
+        let busy = times * each;
+        self.pass(2 * busy);
+        let spurious = cycle == Cycle::SelfWake;
+        let wasted = |amount: u64| if spurious { amount } else { 0 };
+        self.totals.polls += times;
+        self.totals.wakes += times;
+        self.totals.busy += busy;
+        self.totals.spurious += wasted(times);
+        self.totals.wasted += wasted(busy);
+        let (shortest, longest) = (each, each);
+        let seq =
+            self.record(Event::Repeats { task, cycle, count, first, busy, shortest, longest });
+        let now = self.now;
+        self.probes.get_mut(&task).expect("the task lives").wake = Some((seq, now));
+        self.task(task, |row, now| {
+            (row.state, row.since) = (TaskState::Queued, now);
+            row.last_wake_cause = cycle.cause().code();
+            let counters = &mut row.counters;
+            counters.polls += times;
+            counters.wakes += times;
+            counters.self_wakes += wasted(times);
+            counters.busy += busy;
+            counters.waited += busy;
+            counters.longest = counters.longest.max(each);
+            counters.spurious += wasted(times);
+            counters.wasted += wasted(busy);
+        });
     }
 
     fn judge(&mut self, poll: &Polling, result: PollResult) -> Verdict {

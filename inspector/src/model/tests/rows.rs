@@ -4,7 +4,9 @@ use super::{RUNTIME, START, board, events, loss, model, runtime};
 use crate::model::testing::{Tape, run};
 use crate::model::{Certainty, View};
 use nexus_protocol::board::{Snapshot, TaskRow, TokenRow};
+use nexus_protocol::event::{Cycle, PollResult};
 use nexus_protocol::frame::ServerFrame;
+use nexus_protocol::{Stamp, StringId};
 
 /// Compares a view with a board. Where a row stands in the sequence is not compared beyond the board's place: it may
 /// know of any record that did not concern it.
@@ -240,4 +242,61 @@ fn totals_that_were_copied_in_the_middle_of_a_record_do_not_count_it_twice() {
     }
     model.apply(events(&records[sent..end.totals.recorded as usize]));
     assert_is_board(&runtime(&model).view(), end);
+}
+
+/// Polls that were recorded as one count as what they stand for, forwards and backwards.
+#[test]
+fn repeats_count_as_the_polls_they_stand_for() {
+    let mut tape = Tape::new(RUNTIME, START, 4);
+    let mut boards = vec![tape.snapshot()];
+    let task = tape.spawn(StringId::EMPTY, StringId::EMPTY);
+    for cycle in [Cycle::SelfWake, Cycle::Yield] {
+        for _ in 0..2 {
+            tape.poll(task, PollResult::Pending, |tape| {
+                tape.pass(40);
+                tape.wake(task, cycle.cause());
+            });
+            tape.pass(10);
+        }
+        tape.repeats(task, cycle, 1_000, 25);
+        boards.push(tape.snapshot());
+        tape.pass(1);
+        tape.look(0);
+        tape.poll(task, PollResult::Pending, |tape| {
+            tape.pass(5);
+            tape.wake(task, cycle.cause());
+        });
+    }
+    boards.push(tape.snapshot());
+    let last = boards.last().unwrap();
+    let counters = last.tasks[0].counters;
+    assert_eq!((counters.polls, counters.wakes, counters.self_wakes), (2_006, 2_007, 1_003));
+    assert_eq!((counters.spurious, counters.busy), (1_002, 50_000 + 4 * 40 + 2 * 5));
+
+    let mut forwards = model([board(boards[0].clone())]);
+    let mut sent = 0;
+    for snapshot in &boards[1..] {
+        let until = snapshot.totals.recorded as usize;
+        forwards.apply(events(&tape.records()[sent..until]));
+        sent = until;
+        assert_is_board(&runtime(&forwards).view(), snapshot);
+    }
+
+    let mut backwards = model([board(last.clone())]);
+    backwards.apply(events(tape.records()));
+    for snapshot in &boards[1..] {
+        let view = runtime(&backwards).view_at(snapshot.taken);
+        assert_eq!(view.totals, snapshot.totals);
+        assert_eq!(view.task_row(task).unwrap().counters, snapshot.tasks[0].counters);
+    }
+
+    let repeats = boards[1].taken;
+    let cell = |from: u64, to: u64| {
+        let (from, to) = (Stamp(repeats.0 - from), Stamp(repeats.0 - to));
+        runtime(&forwards).lane(task, from, to, 1).cells[0]
+    };
+    let (all, half) = (cell(50_000, 1), cell(25_000, 1));
+    assert_eq!((all.polls, all.spurious, all.busy_ns), (1_000, 1_000, 25_000));
+    assert_eq!((half.polls, half.spurious, half.busy_ns), (500, 500, 12_500));
+    assert_eq!(cell(10_002, 10_001).polls, 1, "of what lasts through a cell there is something");
 }

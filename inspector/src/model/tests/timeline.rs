@@ -27,6 +27,7 @@ fn polls_of(records: &[Record], wanted: TaskId) -> Vec<Poll> {
                     end: record.at,
                     result: Some(result),
                     verdict: Some(verdict),
+                    count: 1,
                 });
             }
             _ => {}

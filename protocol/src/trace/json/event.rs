@@ -137,6 +137,15 @@ fn fields(event: &Event, strings: &Strings, line: &mut Object<'_>) {
             line.number("live", live);
             line.number("growths", growths);
         }
+        Event::Repeats { task, cycle, count, first, busy, shortest, longest } => {
+            line.number("task", task.0);
+            line.word("cycle", cycle.name());
+            line.number("count", count);
+            line.number("first_ns", first.0);
+            line.number("busy_ns", busy);
+            line.number("shortest_ns", shortest);
+            line.number("longest_ns", longest);
+        }
         Event::Unknown { .. } => {}
     }
 }

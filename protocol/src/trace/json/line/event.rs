@@ -7,8 +7,8 @@ use super::{
     Fault, Intern, Target, Text, Token, Words, address, direction, need, target, text, word,
 };
 use crate::event::{
-    Cause, Event, Operation, OperationResult, PollResult, RefusalReason, Side, SourceKind, Subject,
-    TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
+    Cause, Cycle, Event, Operation, OperationResult, PollResult, RefusalReason, Side, SourceKind,
+    Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
     WakeOutcome, WokenBy, kind,
 };
 use crate::ids::{PrimitiveId, Seq, Stamp, TaskId, TimerId, TokenId};
@@ -56,6 +56,13 @@ pub(in crate::trace::json) struct EventLine<'a> {
     side: Option<Text<'a>>,
     #[serde(borrow)]
     action: Option<Text<'a>>,
+    #[serde(borrow)]
+    cycle: Option<Text<'a>>,
+    count: Option<u32>,
+    first_ns: Option<u64>,
+    busy_ns: Option<u64>,
+    shortest_ns: Option<u64>,
+    longest_ns: Option<u64>,
     #[serde(borrow)]
     address: Option<Text<'a>>,
     #[serde(borrow)]
@@ -141,6 +148,9 @@ impl EventLine<'_> {
                 let poll = self.poll;
                 Ok(action.map(|action| Event::Timer { timer, action, deadline_ns, poll }))
             }
+            kind::REPEATS => Ok(word(&self.cycle, "cycle", Cycle::from_name)?
+                .map(|cycle| self.repeats(cycle))
+                .transpose()?),
             kind::FREELIST_GROWN => Ok(Some(Event::FreelistGrown {
                 capacity: need(self.capacity, "capacity")?,
                 live: need(self.live, "live")?,
@@ -231,6 +241,18 @@ impl EventLine<'_> {
                 }
             }
         }))
+    }
+
+    fn repeats(&self, cycle: Cycle) -> Result<Event, Fault> {
+        Ok(Event::Repeats {
+            task: TaskId(need(self.task, "task")?),
+            cycle,
+            count: need(self.count, "count")?,
+            first: Stamp(need(self.first_ns, "first_ns")?),
+            busy: need(self.busy_ns, "busy_ns")?,
+            shortest: need(self.shortest_ns, "shortest_ns")?,
+            longest: need(self.longest_ns, "longest_ns")?,
+        })
     }
 
     fn wake(&self) -> Result<Option<Event>, Fault> {
