@@ -51,10 +51,10 @@ const FAMILY_UNIX: u8 = 3;
 
 /// Bits of the lengths in [`Event::Repeats`], in ticks, and of its count.
 const SHORT_BITS: u32 = 24;
-/// See [`SHORT_BITS`].
+/// The longest length in [`Event::Repeats`], in ticks, and the greatest count.
 pub const SHORT_MAX: u64 = (1 << SHORT_BITS) - 1;
-/// The age of [`Event::Repeats`], in ticks.
-const AGE_MAX: u64 = (1 << (u64::BITS - SHORT_BITS)) - 1;
+/// The largest age of [`Event::Repeats`], in ticks; older ones are made that young.
+pub const AGE_MAX: u64 = (1 << (u64::BITS - SHORT_BITS)) - 1;
 
 /// A length of at most [`SHORT_MAX`] with twelve significant bits; the four above say by how much they are shifted.
 #[derive(Clone, Copy)]

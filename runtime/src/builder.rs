@@ -129,7 +129,7 @@ impl Builder {
         self
     }
 
-    /// How many records of 32 bytes the ring holds; rounded up to a power of two. Default: 131,072, which is 4 MiB.
+    /// How many records of 32 bytes the ring holds; rounded up to a power of two. Default: 262,144, which is 8 MiB.
     #[must_use]
     pub fn ring_records(mut self, records: usize) -> Self {
         self.record.ring_records = records;

@@ -23,6 +23,7 @@
 //! | `Wake` | last cause; wakes or redundant by outcome; self-wakes; queued since, unless it is being polled | wakes, if it is the cause | wakes, redundant or dead by outcome; remote |
 //! | `PollStart` | polling since; polls; waited, since the wake that queued it | | polls |
 //! | `PollEnd` | queued if a wake during the poll did so, else idle; since; busy, longest; by verdict: spurious and wasted, unattributed | spurious, if its wake queued the poll | busy; by verdict likewise |
+//! | `Repeats` | queued; since; last cause; polls, wakes, busy, longest, waited, by cycle: self-wakes, spurious and wasted | | polls, wakes, busy, by cycle: spurious and wasted |
 //! | `Operation` | operations, progress | operations, bytes, by result; last active; owner is the task | operations, bytes |
 //! | `WaitBegin`, `WaitEnd` | waits, waiting for | waiters of the direction | |
 //! | `Timer` | | | timers, timers fired |
@@ -37,6 +38,9 @@
 //! other records, wakes by the driver, by expired timers and by the end of a task among them, share the stamp of the
 //! record before. Stamps never run backwards.
 //!
+//! Polls that do the same again and again are counted, and told of by one record: see [`repeats`]. So are turns that only
+//! looked, and found nothing, while there was work: see [`Recorder::turn_end`].
+//!
 //! What a poll's start and its task's own wake change is put on the board with the poll's end, or with the next record of
 //! another sort: see [`polls`].
 
@@ -46,6 +50,7 @@ mod polls;
 mod probes;
 mod questions;
 pub(crate) mod registry;
+mod repeats;
 pub(crate) mod ring;
 pub(crate) mod row;
 pub(crate) mod strings;
@@ -89,9 +94,9 @@ pub(crate) struct Options {
 }
 
 impl Default for Options {
-    /// Records on, 4 MiB of ring and up to 3.5 MiB of board.
+    /// Records on, 8 MiB of ring and up to 3.5 MiB of board.
     fn default() -> Self {
-        Self { enabled: true, ring_records: 1 << 17, board_rows: 8192, name: String::new() }
+        Self { enabled: true, ring_records: 1 << 18, board_rows: 8192, name: String::new() }
     }
 }
 

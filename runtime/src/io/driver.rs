@@ -99,6 +99,7 @@ impl Driver {
         &self,
         recorder: &Recorder,
         timeout: Timeout,
+        timers_due: bool,
         stop: &dyn Fn() -> bool,
     ) -> io::Result<Turn> {
         let mut events = self.events.borrow_mut();
@@ -115,7 +116,8 @@ impl Driver {
         };
         let own = |event: &Event| event.token() == WAKER || event.token() == TIMER;
         let foreign = events.iter().filter(|event| !own(event)).count();
-        recorder.turn_end(u32::try_from(foreign).unwrap_or(u32::MAX));
+        let idle = events.is_empty() && !timers_due;
+        recorder.turn_end(u32::try_from(foreign).unwrap_or(u32::MAX), idle);
         polled?;
         let (mut timer_reported, mut fired) = (false, 0);
         for event in events.iter() {

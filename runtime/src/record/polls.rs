@@ -14,7 +14,7 @@
 use super::row::Words;
 use super::tasks::{CAUSE_SHIFT, STATE_MASK, TaskProbe, set_state};
 use super::verdict::{Answered, Evidence};
-use super::writer::{NO_SEQ, Writer};
+use super::writer::{Deferred, NO_SEQ, Writer};
 use super::{Noted, Recorder};
 use nexus_protocol::Event;
 use nexus_protocol::board::{Activity, TaskState, task_word as at, token_word, total_word};
@@ -70,6 +70,7 @@ impl Recorder {
     /// Other threads fired a task's waker `count` more times while it was queued.
     pub(crate) fn redundant_remote(&self, probe: &TaskProbe, count: u32) {
         let Some(live) = &self.live else { return };
+        live.end_repeats(probe);
         let board = live.board();
         board.add(total_word::REDUNDANT, u64::from(count));
         board.add(total_word::REMOTE, u64::from(count));
@@ -84,11 +85,19 @@ impl Writer {
     #[inline(always)]
     fn wake(&self, probe: &TaskProbe, outcome: WakeOutcome) {
         let own = outcome == WakeOutcome::Queued && self.poll.task.get() == probe.task.0;
-        if own && self.is_putting_off() && self.poll.own_wake.get() == 0 {
-            match self.announced_cause() {
-                None => return self.own_wake(probe, Cause::SelfWake),
-                Some(Cause::Yield) => return self.own_wake(probe, Cause::Yield),
-                _ => {}
+        let deferred = self.deferred();
+        if own && deferred != Deferred::Nothing && self.poll.own_wake.get() == 0 {
+            let cause = match self.announced_cause() {
+                None => Some(Cause::SelfWake),
+                Some(Cause::Yield) => Some(Cause::Yield),
+                _ => None,
+            };
+            match cause {
+                Some(cause) if deferred == Deferred::Start => {
+                    return self.poll.own_wake.set(cause.code());
+                }
+                Some(cause) => return self.own_wake(probe, cause),
+                None => {}
             }
         }
         self.wake_of_any_sort(probe, outcome);
@@ -105,7 +114,7 @@ impl Writer {
     fn own_wake(&self, probe: &TaskProbe, cause: Cause) {
         let task = probe.task;
         let event = |_| Event::Wake { task, cause, outcome: WakeOutcome::Queued };
-        let seq = self.record_putting_off(event, |_| {});
+        let seq = self.record_deferring(self.last(), event, |_| {});
         self.poll.own_wake.set(cause.code());
         probe.answer(Answered::of(cause), seq, self.last(), 0);
     }
@@ -137,6 +146,7 @@ impl Writer {
     /// Records a wake with the last stamp.
     #[inline]
     fn record_wake(&self, probe: &TaskProbe, cause: Cause, outcome: WakeOutcome) {
+        self.end_repeats(probe);
         let now = self.last();
         let task = probe.task;
         let seq = self.record(
@@ -174,46 +184,66 @@ impl Writer {
     fn poll_start(&self, probe: &TaskProbe) {
         let now = self.read_clock_unless_fresh();
         let (task, number) = (probe.task, probe.polls.get() + 1);
-        let (wake, waited) = match probe.wake.replace(NO_SEQ) {
+        let (wake, poll) = (probe.wake.replace(NO_SEQ), &self.poll);
+        let answered = probe.pending.replace(Answered::NONE);
+        probe.polls.set(number);
+        probe.queued.set(false);
+        poll.task.set(task.0);
+        poll.row.set(probe.row.get());
+        poll.started.set(now);
+        poll.operations.set(0);
+        poll.progress.set(0);
+        poll.own_wake.set(0);
+        let cycle = probe.cycle.get();
+        if cycle.is_some() {
+            poll.cycle.set(cycle);
+            poll.number.set(number);
+            poll.wake.set(wake);
+            poll.woken.set(probe.woken.get());
+            self.board().set_activity(Activity::Polling(task), now);
+            return self.defer(Deferred::Start);
+        }
+        let (wake, waited) = match wake {
             NO_SEQ => (None, 0),
             wake => (Some(wake), now.since(probe.woken.get())),
         };
-        probe.polls.set(number);
-        probe.queued.set(false);
-        let seq = self.record_putting_off(
+        poll.waited.set(waited);
+        poll.evidence.set(Evidence::new(answered, number == 1, probe.idle_self_wake.get()));
+        poll.token.set(probe.token.replace(0));
+        let seq = self.record_deferring(
+            now,
             |_| Event::PollStart { task, number, wake },
             |seq| {
                 self.put_off(seq);
                 self.board().set_activity(Activity::Polling(task), now);
             },
         );
-        let poll = &self.poll;
-        poll.task.set(task.0);
-        poll.row.set(probe.row.get());
         poll.seq.set(seq);
-        poll.started.set(now);
-        poll.waited.set(waited);
-        let answered = probe.pending.replace(Answered::NONE);
-        poll.evidence.set(Evidence::new(answered, number == 1, probe.idle_self_wake.get()));
-        poll.token.set(probe.token.replace(0));
-        poll.operations.set(0);
-        poll.progress.set(0);
-        poll.own_wake.set(0);
     }
 
     #[inline(always)]
     fn poll_end(&self, probe: &TaskProbe, result: PollResult) {
         let now = self.read_clock();
+        if self.deferred() == Deferred::Start {
+            if result == PollResult::Pending && self.count(probe, now) {
+                self.poll.task.set(0);
+                self.defer(Deferred::Nothing);
+                return self.keep_fresh();
+            }
+            self.start_held();
+        }
+        self.note_held_wake(probe);
         let poll = &self.poll;
         let (task, started) = (probe.task, poll.started.get());
         let (operations, progress) = (poll.operations.get(), poll.progress.get());
         let judgement = poll.evidence.get().judge(result, progress != 0);
         let verdict = judgement.verdict;
         probe.idle_self_wake.set(judgement.idle_self_wake);
-        self.record_putting_off(
+        let was_put_off = self.deferred() == Deferred::Board;
+        self.record_deferring(
+            now,
             |_| Event::PollEnd { task, started, result, verdict, operations, progress },
             |seq| {
-                let was_put_off = self.is_putting_off();
                 if was_put_off {
                     self.settle_totals();
                 }
@@ -240,8 +270,14 @@ impl Writer {
             },
         );
         poll.task.set(0);
+        probe.cycle.set(None);
         if result == PollResult::Pending {
             self.keep_fresh();
+            // With nothing else recorded in it, it made no operation either.
+            let own_wake = poll.own_wake.get();
+            if own_wake != 0 && was_put_off {
+                self.expect_repeats(probe, own_wake, now);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The probes of the loop: turns, the run queue, timers, and what the thread is doing.
 
 use super::Recorder;
+use super::repeats::WINDOW;
 use nexus_protocol::Event;
 use nexus_protocol::board::{Activity, total_word};
 use nexus_protocol::event::{TimerAction, TurnMode};
@@ -38,13 +39,22 @@ impl Recorder {
     }
 
     /// The kernel has answered with `events` events for tokens. Records the turn.
+    ///
+    /// With work to do, the loop looks at the kernel tens of thousands of times a second, in vain most of the time. Such a
+    /// turn is only counted: the number of the next one that is recorded tells of it. `idle` says that it brought nothing,
+    /// not even a timer or another thread's wake.
     #[inline]
-    pub(crate) fn turn_end(&self, events: u32) {
+    pub(crate) fn turn_end(&self, events: u32, idle: bool) {
         let Some(live) = &self.live else { return };
         let (now, began, mode) = (live.read_clock(), live.turn.began.get(), live.turn.mode.get());
         let number = live.turn.number.get() + 1;
         live.turn.number.set(number);
         let board = live.board();
+        if idle && mode == TurnMode::Look && now.since(live.turn.recorded.get()) < WINDOW {
+            board.set_activity(Activity::Turning, now);
+            return live.keep_fresh();
+        }
+        live.turn.recorded.set(now);
         live.record(
             |_| Event::Turn { number, events, mode, parked: began },
             |_| {

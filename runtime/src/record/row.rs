@@ -16,6 +16,28 @@ const ATTEMPTS: usize = 32;
 pub(crate) struct Row<const N: usize> {
     version: AtomicU64,
     words: [AtomicU64; N],
+    side: Side,
+}
+
+/// Words beside a row, where the writer keeps accounts of its own. No part of copies.
+pub(crate) struct Side([AtomicU64; 3]);
+
+impl Side {
+    fn new() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+
+    /// A word. For the writer's thread.
+    #[inline]
+    pub(crate) fn get(&self, word: usize) -> u64 {
+        self.0[word].load(Ordering::Relaxed)
+    }
+
+    /// Changes a word. For the writer's thread.
+    #[inline]
+    pub(crate) fn set(&self, word: usize, value: u64) {
+        self.0[word].store(value, Ordering::Relaxed);
+    }
 }
 
 /// The writer's access to a row, within [`Row::change`].
@@ -33,7 +55,8 @@ pub(crate) struct Copied<const N: usize> {
 impl<const N: usize> Row<N> {
     /// A row of zeros.
     pub(crate) fn new() -> Self {
-        Self { version: AtomicU64::new(0), words: std::array::from_fn(|_| AtomicU64::new(0)) }
+        let words = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { version: AtomicU64::new(0), words, side: Side::new() }
     }
 
     /// Changes some words. Readers see all of the changes, or none, or that the row is changing.
@@ -43,6 +66,12 @@ impl<const N: usize> Row<N> {
         self.version.store(version + 1, Ordering::Relaxed);
         change(Words(&self.words));
         self.version.store(version + 2, Ordering::Release);
+    }
+
+    /// What the writer keeps beside the row.
+    #[inline]
+    pub(crate) fn side(&self) -> &Side {
+        &self.side
     }
 
     /// A word as the writer left it. For the writer's thread.

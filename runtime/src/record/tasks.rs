@@ -5,7 +5,7 @@ use super::row::Words;
 use super::verdict::Answered;
 use super::writer::{NO_ROW, NO_SEQ, Writer};
 use nexus_protocol::board::{TaskRow, TaskState, task_word as at, token_word, total_word};
-use nexus_protocol::event::{TaskOutcome, WaitFor, WaitOutcome};
+use nexus_protocol::event::{Cycle, TaskOutcome, WaitFor, WaitOutcome};
 use nexus_protocol::ids::{Seq, Stamp, TaskId};
 use nexus_protocol::{Direction, Event};
 use std::cell::Cell;
@@ -23,6 +23,8 @@ pub(crate) struct TaskProbe {
     pub(super) queued: Cell<bool>,
     /// The last poll answered nothing but self-wakes and made no progress.
     pub(super) idle_self_wake: Cell<bool>,
+    /// What its polls do again and again, if that is only counted: see [`repeats`](super::repeats).
+    pub(super) cycle: Cell<Option<Cycle>>,
     /// The wake that queued it: record, stamp, and token if one was the cause (packed; zero if not).
     pub(super) wake: Cell<Seq>,
     pub(super) woken: Cell<Stamp>,
@@ -51,6 +53,7 @@ impl TaskProbe {
             pending: Cell::new(Answered::NONE),
             queued: Cell::new(false),
             idle_self_wake: Cell::new(false),
+            cycle: Cell::new(None),
             wake: Cell::new(NO_SEQ),
             woken: Cell::new(Stamp::NEVER),
             token: Cell::new(0),
@@ -180,6 +183,7 @@ impl Recorder {
     /// A task ended. Its row is folded away.
     pub(crate) fn task_finished(&self, probe: &TaskProbe, outcome: TaskOutcome) {
         let Some(live) = &self.live else { return };
+        live.end_repeats(probe);
         let (task, row) = (probe.task, probe.row.replace(NO_ROW));
         let board = live.board();
         live.record(

@@ -4,8 +4,9 @@ use super::*;
 use nexus_protocol::board::{TaskRow, TaskState, TokenRow, Totals};
 use nexus_protocol::clock::ClockMap;
 use nexus_protocol::event::{
-    Cause, Operation, OperationResult, PollResult, RefusalReason, SourceKind, Subject, TaskOutcome,
-    TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome, WakeOutcome, WokenBy,
+    Cause, Cycle, Operation, OperationResult, PollResult, RefusalReason, SourceKind, Subject,
+    TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
+    WakeOutcome, WokenBy,
 };
 use nexus_protocol::{
     Direction, Event, Interest, PrimitiveId, Readiness, Record, Seq, TaskId, TimerId, TokenId,
@@ -13,6 +14,7 @@ use nexus_protocol::{
 use std::net::SocketAddr;
 use std::panic::Location;
 
+mod repeats;
 mod sums;
 
 const TOKEN: TokenId = TokenId { slot: 7, generation: 3 };
@@ -118,7 +120,7 @@ fn a_chain_from_kernel_event_to_operation_is_linked_by_number() {
     let probe = recorder.polled_once(TASK);
     recorder.claim(TOKEN);
     recorder.turn_begin(TurnMode::Park);
-    recorder.turn_end(1);
+    recorder.turn_end(1, false);
     let event = recorder.io_wake(&probe, TOKEN);
     recorder.poll(&probe, || recorder.read(OperationResult::Done(64)));
 
@@ -296,15 +298,20 @@ fn self_wakes_are_spurious_from_the_second_in_a_row() {
         recorder.poll(&probe, body);
         verdicts.push(recorder.verdict());
     };
+    // With an operation in it, a poll is recorded by itself, and its verdict with it.
+    let recorded = || {
+        recorder.read(OperationResult::WouldBlock);
+        wake();
+    };
     poll(&wake);
     poll(&wake);
-    poll(&wake);
+    poll(&recorded);
     poll(&|| {
         recorder.read(OperationResult::EndOfFile);
         wake();
     });
     poll(&wake);
-    poll(&wake);
+    poll(&recorded);
     let [excused, spurious, progress] = [Verdict::Excused, Verdict::Spurious, Verdict::Progress];
     assert_eq!(verdicts, [excused, excused, spurious, progress, excused, spurious]);
     assert_eq!(recorder.task_row().counters.self_wakes, 6);

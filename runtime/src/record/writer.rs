@@ -8,7 +8,7 @@ use super::registry::Recording;
 use super::ring::Ring;
 use super::strings::{Interner, Strings};
 use super::verdict::Evidence;
-use nexus_protocol::event::{Cause, Record, TurnMode};
+use nexus_protocol::event::{Cause, Cycle, Record, TurnMode};
 use nexus_protocol::ids::{Seq, Stamp};
 use nexus_protocol::{Event, TaskId};
 use std::cell::{Cell, RefCell};
@@ -31,13 +31,23 @@ pub(super) struct Writer {
     fresh: Cell<Seq>,
     /// What wakes are attributed to, if that is known better than from the poll under way.
     cause: Cell<Option<Cause>>,
-    /// What [`Board::put_off`] has told the readers.
-    putting_off: Cell<bool>,
+    deferred: Cell<Deferred>,
     pub(super) poll: PollUnderWay,
     pub(super) turn: TurnUnderWay,
     pub(super) strings: Interner,
     /// Rows of ended tasks.
     pub(super) free_rows: RefCell<Vec<u32>>,
+}
+
+/// What is made up for when the next record is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deferred {
+    /// Nothing.
+    Nothing,
+    /// What records have said already, on the board: what [`Board::put_off`] has told the readers.
+    Board,
+    /// The record of the start of the poll under way: see [`repeats`](super::repeats).
+    Start,
 }
 
 /// The poll under way.
@@ -54,6 +64,15 @@ pub(super) struct PollUnderWay {
     pub(super) token: Cell<u64>,
     pub(super) operations: Cell<u16>,
     pub(super) progress: Cell<u16>,
+    /// Its number among the task's polls.
+    pub(super) number: Cell<u64>,
+    /// The wake that queued it, or [`NO_SEQ`], and when that was fired. If it is held.
+    pub(super) wake: Cell<Seq>,
+    pub(super) woken: Cell<Stamp>,
+    /// What it is expected to do, if it is held, or was.
+    pub(super) cycle: Cell<Option<Cycle>>,
+    /// The record of the task's own wake, if it was fired while the poll was held, and the probe does not know of it.
+    pub(super) held_wake: Cell<Seq>,
     /// How long it had waited since the wake that queued it, in ticks.
     pub(super) waited: Cell<u64>,
     /// Code of the cause with which it has queued itself, as long as that is put off; zero if it has not.
@@ -65,6 +84,8 @@ pub(super) struct TurnUnderWay {
     pub(super) number: Cell<u64>,
     pub(super) mode: Cell<TurnMode>,
     pub(super) began: Cell<Stamp>,
+    /// When the last turn was recorded.
+    pub(super) recorded: Cell<Stamp>,
 }
 
 impl Writer {
@@ -76,7 +97,7 @@ impl Writer {
             last: Cell::new(started),
             fresh: Cell::new(NO_SEQ),
             cause: Cell::new(None),
-            putting_off: Cell::new(false),
+            deferred: Cell::new(Deferred::Nothing),
             poll: PollUnderWay {
                 task: Cell::new(0),
                 row: Cell::new(NO_ROW),
@@ -86,6 +107,11 @@ impl Writer {
                 token: Cell::new(0),
                 operations: Cell::new(0),
                 progress: Cell::new(0),
+                number: Cell::new(0),
+                wake: Cell::new(NO_SEQ),
+                woken: Cell::new(started),
+                cycle: Cell::new(None),
+                held_wake: Cell::new(NO_SEQ),
                 waited: Cell::new(0),
                 own_wake: Cell::new(0),
             },
@@ -93,6 +119,7 @@ impl Writer {
                 number: Cell::new(0),
                 mode: Cell::new(TurnMode::Look),
                 began: Cell::new(started),
+                recorded: Cell::new(started),
             },
             strings: Interner::new(Strings::of_process()),
             free_rows: RefCell::default(),
@@ -139,38 +166,59 @@ impl Writer {
     /// of the record that follows this one. Returns this record's number.
     #[inline(always)]
     pub(super) fn record(&self, event: impl FnOnce(Seq) -> Event, change: impl FnOnce(Seq)) -> Seq {
-        self.record_putting_off(event, |seq| {
-            if self.is_putting_off() {
+        self.record_at(self.last.get(), event, change)
+    }
+
+    /// The same with a stamp of its own, which must not be earlier than that of any record, nor later than the last.
+    #[inline(always)]
+    pub(super) fn record_at(
+        &self,
+        at: Stamp,
+        event: impl FnOnce(Seq) -> Event,
+        change: impl FnOnce(Seq),
+    ) -> Seq {
+        if self.deferred.get() == Deferred::Start {
+            self.start_held();
+        }
+        self.record_deferring(at, event, |seq| {
+            if self.deferred.get() == Deferred::Board {
                 self.settle(seq);
             }
             change(seq + 1);
         })
     }
 
-    /// Whether the board stands at an earlier record than the last.
+    /// What is made up for with the next record.
     #[inline]
-    pub(super) fn is_putting_off(&self) -> bool {
-        self.putting_off.get()
+    pub(super) fn deferred(&self) -> Deferred {
+        self.deferred.get()
+    }
+
+    /// Sets what is made up for with the next record.
+    #[inline]
+    pub(super) fn defer(&self, what: Deferred) {
+        self.deferred.set(what);
     }
 
     /// Says that the board stands at record `seq` until further notice.
     #[inline]
     pub(super) fn put_off(&self, seq: Seq) {
-        self.putting_off.set(true);
+        self.deferred.set(Deferred::Board);
         self.board().put_off(seq);
     }
 
     /// Says that the board is up to date from now on. To be called before it is brought up to date.
     #[inline]
     pub(super) fn put_off_nothing(&self) {
-        self.putting_off.set(false);
+        self.deferred.set(Deferred::Nothing);
         self.board().put_off_nothing();
     }
 
-    /// Records one event with the last stamp, without settling what is put off. `change` is given the record's number.
+    /// Records one event without making up for anything. `change` is given the record's number.
     #[inline(always)]
-    pub(super) fn record_putting_off(
+    pub(super) fn record_deferring(
         &self,
+        at: Stamp,
         event: impl FnOnce(Seq) -> Event,
         change: impl FnOnce(Seq),
     ) -> Seq {
@@ -178,7 +226,7 @@ impl Writer {
         let ring = self.ring();
         ring.reserve(seq);
         change(seq);
-        let record = Record { seq, at: self.last.get(), event: event(seq) };
+        let record = Record { seq, at, event: event(seq) };
         ring.write(seq, record.to_words());
         ring.commit(seq);
         self.next.set(seq + 1);
@@ -191,9 +239,12 @@ impl Writer {
         TaskId::from_word(self.poll.task.get())
     }
 
-    /// The record of the start of the poll under way.
+    /// The record of the start of the poll under way, which is written if it was not yet.
     #[inline]
     pub(super) fn poll_seq(&self) -> Option<Seq> {
+        if self.deferred.get() == Deferred::Start {
+            self.start_held();
+        }
         (self.poll.task.get() != 0).then(|| self.poll.seq.get())
     }
 

@@ -12,17 +12,51 @@ const SLOTS: u32 = 4;
 enum Step {
     Spawn,
     Finish(usize),
-    Wake { task: usize, cause: u8, outcome: u8 },
-    Poll { task: usize, body: Vec<Step> },
+    Wake {
+        task: usize,
+        cause: u8,
+        outcome: u8,
+    },
+    Poll {
+        task: usize,
+        body: Vec<Step>,
+    },
+    /// Polls that queue their own task and do nothing else.
+    Cycle {
+        task: usize,
+        yields: bool,
+        polls: u8,
+    },
     Claim(u32),
-    Release { slot: u32, errno: u32 },
-    Ready { slot: u32, bits: u8, reason: u8 },
+    Release {
+        slot: u32,
+        errno: u32,
+    },
+    Ready {
+        slot: u32,
+        bits: u8,
+        reason: u8,
+    },
     Stale(u32),
-    Register { slot: u32, bits: u8, errno: u32 },
-    Operate { slot: u32, operation: u8, result: u8 },
+    Register {
+        slot: u32,
+        bits: u8,
+        errno: u32,
+    },
+    Operate {
+        slot: u32,
+        operation: u8,
+        result: u8,
+    },
     Timer(u8),
-    Turn(bool),
-    Wait { slot: u32, direction: u8 },
+    Turn {
+        park: bool,
+        idle: bool,
+    },
+    Wait {
+        slot: u32,
+        direction: u8,
+    },
     EndWait(usize),
 }
 
@@ -63,7 +97,7 @@ fn leaf() -> impl Strategy<Value = Step> {
             result
         }),
         (1..5_u8).prop_map(Step::Timer),
-        any::<bool>().prop_map(Step::Turn),
+        (any::<bool>(), any::<bool>()).prop_map(|(park, idle)| Step::Turn { park, idle }),
         (slot, 1..3_u8).prop_map(|(slot, direction)| Step::Wait { slot, direction }),
         (0..4_usize).prop_map(Step::EndWait),
     ]
@@ -72,7 +106,9 @@ fn leaf() -> impl Strategy<Value = Step> {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let poll = (0..TASKS as usize, prop::collection::vec(leaf(), 0..6))
         .prop_map(|(task, body)| Step::Poll { task, body });
-    prop::collection::vec(prop_oneof![2 => leaf(), 1 => poll], 0..120)
+    let cycle = (0..TASKS as usize, any::<bool>(), 1..6_u8)
+        .prop_map(|(task, yields, polls)| Step::Cycle { task, yields, polls });
+    prop::collection::vec(prop_oneof![4 => leaf(), 2 => poll, 1 => cycle], 0..120)
 }
 
 /// A runtime that makes no sense, but keeps to the order in which probes may be called.
@@ -126,9 +162,14 @@ impl Player<'_> {
                     recorder.timer(TimerId(1), action, 5);
                 }
             }
-            Step::Turn(park) => {
+            Step::Cycle { task, yields, polls } if task < self.tasks.len() => {
+                let wake = Step::Wake { task, cause: u8::from(yields), outcome: 0 };
+                let poll = Step::Poll { task, body: vec![wake] };
+                (0..polls).for_each(|_| self.play(&poll));
+            }
+            Step::Turn { park, idle } => {
                 recorder.turn_begin(if park { TurnMode::Park } else { TurnMode::Look });
-                recorder.turn_end(1);
+                recorder.turn_end(1, idle);
             }
             ref step => self.play_token(step),
         }
@@ -275,8 +316,8 @@ impl Sums {
         let next = record.seq + 1;
         self.totals.recorded = next;
         match record.event {
-            Event::Turn { mode, parked, .. } => {
-                self.totals.turns += 1;
+            Event::Turn { number, mode, parked, .. } => {
+                self.totals.turns = number;
                 if mode == TurnMode::Park {
                     self.totals.parked += record.at.since(parked);
                 }
@@ -313,6 +354,31 @@ impl Sums {
             }
             Event::PollEnd { task, started, verdict, .. } => {
                 self.end_poll(next, task, record.at.since(started), verdict);
+            }
+            Event::Repeats { task, cycle, count, first, busy, longest, .. } => {
+                let count = u64::from(count);
+                let of_self = if cycle == Cycle::SelfWake { count } else { 0 };
+                let wasted = if cycle == Cycle::SelfWake { busy } else { 0 };
+                self.totals.polls += count;
+                self.totals.wakes += count;
+                self.totals.busy += busy;
+                self.totals.spurious += of_self;
+                self.totals.wasted += wasted;
+                self.wakes.insert(record.seq, (record.at, None));
+                self.with_task(Some(task), next, |sum| {
+                    sum.state = TaskState::Queued as u8;
+                    sum.queued = true;
+                    sum.last_cause = cycle.cause().code();
+                    let counters = &mut sum.counters;
+                    counters.polls += count;
+                    counters.wakes += count;
+                    counters.busy += busy;
+                    counters.waited += record.at.since(first) - busy;
+                    counters.longest = counters.longest.max(longest);
+                    counters.self_wakes += of_self;
+                    counters.spurious += of_self;
+                    counters.wasted += wasted;
+                });
             }
             Event::WaitBegin { task, target } => {
                 self.with_task(task, next, |sum| sum.waits += 1);
