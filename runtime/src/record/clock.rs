@@ -40,9 +40,15 @@ impl Clock {
     /// tolerates of its own clock.
     #[inline]
     pub(crate) fn now(self) -> Stamp {
+        Stamp(self.count().max(1))
+    }
+
+    /// The current count of ticks, which may be zero.
+    #[inline]
+    pub(super) fn count(self) -> u64 {
         match self {
-            Self::Tsc => Stamp(counter().max(1)),
-            Self::Monotonic => Stamp(monotonic_ns().max(1)),
+            Self::Tsc => counter(),
+            Self::Monotonic => monotonic_ns(),
         }
     }
 

@@ -109,8 +109,9 @@ impl Writer {
         self.record_wake(probe, cause, outcome);
     }
 
-    /// The task that is being polled has queued itself, and that is put off.
-    #[inline(always)]
+    /// The task that is being polled has queued itself, and that is put off. Not inlined, so that a wake that is only
+    /// counted needs no registers.
+    #[inline(never)]
     fn own_wake(&self, probe: &TaskProbe, cause: Cause) {
         let task = probe.task;
         let event = |_| Event::Wake { task, cause, outcome: WakeOutcome::Queued };

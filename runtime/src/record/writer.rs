@@ -145,7 +145,8 @@ impl Writer {
     /// Reads the clock. What it says never runs backwards, whatever the processor does.
     #[inline]
     pub(super) fn read_clock(&self) -> Stamp {
-        let now = self.clock.now().max(self.last.get());
+        // The last stamp is a time already, and not `Stamp::NEVER`.
+        let now = Stamp(self.clock.count()).max(self.last.get());
         self.last.set(now);
         now
     }
