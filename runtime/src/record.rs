@@ -2,7 +2,7 @@
 //!
 //! Each probe is one method, called at the moment its event happens. With recording switched off a probe is one
 //! predictable branch. Probes never wait, allocate, lock or make a system call, with these exceptions: a call site's
-//! or name's first use interns a string, a row of the board beyond those that were ever in use may need a new chunk.
+//! or name's first use interns a string.
 //!
 //! What a probe records goes to two places: a record to the [`ring`], and to the [`board`] what has changed of the
 //! token, the task and the totals that the record is about, exactly once. A row names the first record that it does not
@@ -46,6 +46,8 @@
 
 pub(crate) mod board;
 pub(crate) mod clock;
+mod layout;
+mod memory;
 mod polls;
 mod probes;
 mod questions;
@@ -62,15 +64,14 @@ mod tokens;
 mod verdict;
 mod writer;
 
-use self::board::Board;
 use self::clock::Clock;
 use self::registry::{Description, Observed, Recording, Registry};
-use self::ring::Ring;
 use self::writer::Writer;
 use crate::endpoint;
 use nexus_protocol::event::{Cause, WokenBy};
 use nexus_protocol::{RuntimeId, Stamp};
 use std::ffi::OsStr;
+use std::io;
 use std::sync::Arc;
 
 pub(crate) use self::tasks::{TaskProbe, WaitProbe};
@@ -130,7 +131,11 @@ impl RemoteProbe {
 
 impl Recorder {
     /// A recorder for the runtime that is built on this thread, made known to the endpoint.
-    pub(crate) fn new(runtime: RuntimeId, options: &Options) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for it of the kind that was asked for.
+    pub(crate) fn new(runtime: RuntimeId, options: &Options) -> io::Result<Self> {
         Self::known_to(Registry::of_process(), runtime, options)
     }
 
@@ -139,14 +144,13 @@ impl Recorder {
         registry: &'static Registry,
         runtime: RuntimeId,
         options: &Options,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let clock = Clock::of_process();
         clock.first_anchor();
         let enabled = options.enabled && !is_off(std::env::var_os(SWITCH).as_deref());
-        let recording = enabled.then(|| {
-            let ring = Ring::new(options.ring_records);
-            Arc::new(Recording { ring, board: Board::new(options.board_rows) })
-        });
+        let recording =
+            enabled.then(|| Recording::private(options.ring_records, options.board_rows));
+        let recording = recording.transpose()?.map(Arc::new);
         let started = clock.now();
         let observed = registry.register(Description {
             id: runtime,
@@ -154,8 +158,8 @@ impl Recorder {
             started,
             recording: recording.clone(),
         });
-        let live = recording.map(|recording| Box::new(Writer::new(recording, clock, started)));
-        Self { registry, observed, live }
+        let live = recording.map(|recording| Box::new(Writer::new(&recording, clock, started)));
+        Ok(Self { registry, observed, live })
     }
 
     /// The part for other threads.

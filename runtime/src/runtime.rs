@@ -230,7 +230,7 @@ impl Runtime {
         let (driver, bell) = Driver::new(builder)?;
         let timers = TimerQueue::new(&driver)?;
         let id = RuntimeId(LAST_ID.fetch_add(1, Ordering::Relaxed) + 1);
-        let recorder = Recorder::new(id, &builder.record);
+        let recorder = Recorder::new(id, &builder.record)?;
         if driver.capacity() > 0 {
             recorder.freelist_grown(driver.capacity());
         }

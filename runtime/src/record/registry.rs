@@ -4,8 +4,11 @@
 //! outlives what it looks at. The registry holds those of all live runtimes and of the last few that ended.
 
 use super::board::Board;
+use super::layout::Layout;
+use super::memory::Memory;
 use super::ring::Ring;
 use nexus_protocol::ids::{RuntimeId, Stamp};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,6 +39,19 @@ pub(crate) struct Recording {
     pub(crate) ring: Ring,
     /// The present.
     pub(crate) board: Board,
+}
+
+impl Recording {
+    /// A recording in memory of this process alone.
+    ///
+    /// # Errors
+    ///
+    /// If there is no address space left for it.
+    pub(crate) fn private(records: usize, rows: usize) -> io::Result<Self> {
+        let layout = Layout::new(records, rows, 0);
+        let memory = Arc::new(Memory::private(layout.bytes())?);
+        Ok(Self { ring: Ring::within(&memory, &layout), board: Board::within(&memory, &layout) })
+    }
 }
 
 impl Observed {

@@ -12,7 +12,6 @@ use nexus_protocol::event::{Cause, Cycle, Record, TurnMode};
 use nexus_protocol::ids::{Seq, Stamp};
 use nexus_protocol::{Event, TaskId};
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 
 /// No row, no record.
 pub(super) const NO_ROW: u32 = u32::MAX;
@@ -21,7 +20,8 @@ pub(super) const NO_SEQ: Seq = Seq::MAX;
 
 /// The writer of one ring and board.
 pub(super) struct Writer {
-    recording: Arc<Recording>,
+    ring: Ring,
+    board: Board,
     clock: Clock,
     /// Number of the next record.
     next: Cell<Seq>,
@@ -89,9 +89,10 @@ pub(super) struct TurnUnderWay {
 }
 
 impl Writer {
-    pub(super) fn new(recording: Arc<Recording>, clock: Clock, started: Stamp) -> Self {
+    pub(super) fn new(recording: &Recording, clock: Clock, started: Stamp) -> Self {
         Self {
-            recording,
+            ring: recording.ring.clone(),
+            board: recording.board.clone(),
             clock,
             next: Cell::new(0),
             last: Cell::new(started),
@@ -128,12 +129,12 @@ impl Writer {
 
     #[inline]
     pub(super) fn board(&self) -> &Board {
-        &self.recording.board
+        &self.board
     }
 
     #[inline]
     fn ring(&self) -> &Ring {
-        &self.recording.ring
+        &self.ring
     }
 
     /// The stamp of the last record.
