@@ -58,7 +58,8 @@ impl Endpoint {
 
     fn recorder(&self, id: u32, ring_records: usize) -> Recorder {
         let name = format!("runtime {id}");
-        let options = RecordOptions { ring_records, board_rows: 100, name, enabled: true };
+        let options =
+            RecordOptions { ring_records, board_rows: 100, name, ..RecordOptions::default() };
         Recorder::known_to(self.registry, RuntimeId(id), &options).unwrap()
     }
 

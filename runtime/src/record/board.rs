@@ -69,6 +69,13 @@ impl<const N: usize> Table<N> {
         Some(row)
     }
 
+    /// Marks rows of a copy as changing whose versions, when the original was looked at again, were others.
+    pub(crate) fn confirm(&self, later: &Self) {
+        for (row, again) in self.rows[..self.used()].iter().zip(later.rows.iter()) {
+            row.confirm(again);
+        }
+    }
+
     /// How many rows were ever in use: those from here on are free.
     pub(crate) fn used(&self) -> usize {
         let used = self.words.used[self.which as usize].load(Ordering::Acquire);

@@ -120,6 +120,20 @@ impl Ring {
         self.indices.committed.store(seq + 1, Ordering::Release);
     }
 
+    /// Says what a copy of a ring found when its original was looked at again: records that were overwritten meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If no writer could have left the indices like this.
+    pub(crate) fn confirm(&self, reserved: Seq) -> Result<(), &'static str> {
+        let committed = self.committed();
+        if committed > 1 << 60 || self.reserved() > 1 << 60 || reserved > 1 << 60 {
+            return Err("it counts more records than anybody could have written");
+        }
+        self.indices.reserved.store(reserved.max(self.reserved()), Ordering::Relaxed);
+        if self.reserved() < committed { Err("its ring is ahead of itself") } else { Ok(()) }
+    }
+
     /// Copies up to `limit` records from number `from` on into `out`, whose content is replaced.
     ///
     /// If the writer overtook the reader during the copy so that nothing of it remained, a second attempt starts a

@@ -102,6 +102,14 @@ impl<const N: usize> Row<N> {
         self.try_copy()
     }
 
+    /// Marks this copy of a row as changing if it is not what a later copy shows, to the last change.
+    pub(crate) fn confirm(&self, later: &Self) {
+        let version = self.version.load(Ordering::Relaxed);
+        if version != later.version.load(Ordering::Relaxed) {
+            self.version.store(version | 1, Ordering::Relaxed);
+        }
+    }
+
     fn try_copy(&self) -> Copied<N> {
         let before = self.version.load(Ordering::Acquire);
         let words = std::array::from_fn(|word| self.words[word].load(Ordering::Acquire));

@@ -3,6 +3,7 @@
 use super::Plain;
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 /// One or several values. Clones of a part are the same values; parts that were asked for twice are not.
@@ -16,6 +17,19 @@ impl Memory {
     /// Never fails.
     pub(crate) fn private(_bytes: usize) -> io::Result<Self> {
         Ok(Self)
+    }
+
+    /// There are no files in models.
+    pub(crate) fn of_file(_file: impl AsFd, _bytes: usize) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// There are no bytes in models.
+    pub(crate) fn filled<E: From<io::Error>>(
+        _bytes: usize,
+        _fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        Err(io::Error::from(io::ErrorKind::Unsupported).into())
     }
 
     /// A new value of zeros.
