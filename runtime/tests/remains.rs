@@ -65,7 +65,11 @@ impl Told {
         let is_read = |record: &&Record| {
             matches!(
                 record.event,
-                Event::Operation { operation: Operation::Read, result: OperationResult::Done(1..), .. }
+                Event::Operation {
+                    operation: Operation::Read,
+                    result: OperationResult::Done(1..),
+                    ..
+                }
             )
         };
         records.iter().filter(is_read).count()

@@ -128,11 +128,13 @@ impl Publisher {
         publisher
     }
 
-    /// Passes over the records before this one, of all runtimes that are known so far.
-    pub(super) fn skip_to(&mut self, seq: Seq) {
+    /// Passes over the records before this one, of all runtimes that are known so far, and over the first board: the
+    /// client has had them from somebody else.
+    pub(super) fn resume_at(&mut self, seq: Seq) {
         for stream in &mut self.streams {
             stream.cursor = stream.cursor.max(seq);
         }
+        self.snapshots.next = None;
     }
 
     /// Changes the filter and the rate of snapshots; the first one is due now.

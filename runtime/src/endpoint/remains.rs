@@ -137,6 +137,15 @@ impl Remains {
         !matches!(read_header(file), Err(RemainsError::Foreign | RemainsError::Io(_)))
     }
 
+    /// Whether nothing more will be recorded in this file: its runtime has ended, or its process is gone. False if it is
+    /// no recording. Reads a page, where [`Remains::read`] reads all.
+    #[must_use]
+    pub fn are_final_in(file: &File) -> bool {
+        let gone = !is_locked(file);
+        header_of(file)
+            .is_ok_and(|header| header.layout().is_ok() && (gone || !header.ended().is_never()))
+    }
+
     /// The process that recorded.
     #[must_use]
     pub fn process(&self) -> &Process {
@@ -155,11 +164,17 @@ impl Remains {
         snapshot::info(&self.runtime, &self.timeline)
     }
 
+    /// The number that the next record would have had: the records before it are here, or lost.
+    #[must_use]
+    pub fn end_seq(&self) -> Seq {
+        self.runtime.recording.as_deref().map_or(0, |recording| recording.ring.committed())
+    }
+
     /// Everything, as a subscriber to a process with this one runtime gets it: a hello, the board, strings and records,
     /// the board at the end, and a goodbye. The latter says [`Goodbye::ProcessEnding`] unless the runtime lives.
     #[must_use]
     pub fn frames(&self) -> Frames<'_> {
-        let mut frames = self.frames_from(0, KindFilter::ALL);
+        let mut frames = self.frames_of(KindFilter::ALL);
         frames.sink.frames.push_front(ServerFrame::Hello {
             version: VERSION,
             process: self.process.clone(),
@@ -168,15 +183,22 @@ impl Remains {
         frames
     }
 
-    /// As [`Remains::frames`], without the hello and with the records from `seq` on, of these kinds: for whoever has had
-    /// the others already.
+    /// As [`Remains::frames`], without the hello and the first board, and with the records from `seq` on, of these kinds:
+    /// for whoever has had the others already.
     #[must_use]
     pub fn frames_from(&self, seq: Seq, kinds: KindFilter) -> Frames<'_> {
+        let mut frames = self.frames_of(kinds);
+        frames.publisher.resume_at(seq);
+        frames
+    }
+
+    /// As [`Remains::frames`], without the hello, and with the records of these kinds.
+    #[must_use]
+    pub fn frames_of(&self, kinds: KindFilter) -> Frames<'_> {
         let subscribe = Subscribe { history: true, kinds, snapshot_every_ms: 0 };
         let known = [Arc::clone(&self.runtime)];
         let version = self.registry.version();
         let mut publisher = Publisher::new(subscribe, &known, version, Instant::now());
-        publisher.skip_to(seq);
         publisher.finish(if self.alive { Goodbye::Finished } else { Goodbye::ProcessEnding });
         Frames { of: self, publisher, sink: Few::default() }
     }
@@ -230,6 +252,11 @@ fn is_locked(file: &File) -> bool {
 }
 
 fn read_header(file: &File) -> Result<(Layout, Identity), RemainsError> {
+    let header = header_of(file)?;
+    Ok((header.layout()?, header.identity()?))
+}
+
+fn header_of(file: &File) -> Result<Header, RemainsError> {
     let bytes = HEADER_WORDS * 8;
     let memory = Arc::new(Memory::filled(bytes, |bytes| {
         file.read_exact_at(bytes, 0).map_err(|error| match error.kind() {
@@ -238,8 +265,7 @@ fn read_header(file: &File) -> Result<(Layout, Identity), RemainsError> {
             _ => error.into(),
         })
     })?);
-    let header = Header::within(&memory);
-    Ok((header.layout()?, header.identity()?))
+    Ok(Header::within(&memory))
 }
 
 fn copy(file: &File, bytes: usize) -> Result<Arc<Memory>, RemainsError> {
