@@ -10,7 +10,8 @@ const AFTER_HELP: &str = "\
 TARGET, in this order:
   demo    a demo workload, in a process of its own
   -       a JSON trace on standard input
-  FILE    a socket or a JSON trace: has a / or ends in .sock or .json
+  FILE    a socket, a JSON trace, or the recording that a process has left:
+          has a / or ends in .sock, .json or .map
   PID     a process, by its number
   NAME    a process, by the name of its runtime, its program, or its comm
   pid:… name:… file:… socket:… force one of these

@@ -9,6 +9,7 @@
 mod file;
 mod live;
 mod merge;
+mod remains;
 mod spawn;
 
 pub use live::{BOARD_OFTEN, BOARD_ONCE, EVERYTHING};

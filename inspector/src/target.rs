@@ -27,9 +27,9 @@ pub enum Target {
     Demo,
     /// A trace on standard input.
     Stdin,
-    /// A socket or a trace: whatever is found at the path.
+    /// A socket, a trace or a recording: whatever is found at the path.
     Path(PathBuf),
-    /// A trace.
+    /// A trace or a recording.
     File(PathBuf),
     /// A socket.
     Socket(PathBuf),
@@ -42,7 +42,7 @@ pub enum Target {
 }
 
 /// Endings that make a word a path even without a slash.
-const PATH_SUFFIXES: [&str; 2] = ["sock", "json"];
+const PATH_SUFFIXES: [&str; 3] = ["sock", "json", "map"];
 
 impl Target {
     /// Reads a TARGET: `demo`; `-`; a path, which has a slash or a known ending; digits, which are a PID; else a name.
@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(parse("-"), Target::Stdin);
         assert_eq!(parse("./demo"), Target::Path("./demo".into()));
         assert_eq!(parse("trace.json"), Target::Path("trace.json".into()));
+        assert_eq!(parse("gateway.map"), Target::Path("gateway.map".into()));
         assert_eq!(parse("/run/x.sock"), Target::Path("/run/x.sock".into()));
         assert_eq!(parse("4711"), Target::Pid(4711));
         assert_eq!(parse("gateway"), Target::Name("gateway".into()));

@@ -1,6 +1,6 @@
 //! What can be chosen about a runtime before it is built.
 
-use crate::record;
+use crate::record::{self, RecordingPlace};
 use crate::runtime::Runtime;
 use std::io;
 use std::time::Duration;
@@ -144,6 +144,24 @@ impl Builder {
         self
     }
 
+    /// Where the recording lives: in a file it can be read after a crash. Default: in this process's memory, unless the
+    /// environment has `NEXUS_INSPECT_MAP`, which names a directory for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use nexus_runtime::{Builder, RecordingPlace};
+    ///
+    /// let runtime = Builder::new().recording_place(RecordingPlace::Memfd).build()?;
+    /// assert!(runtime.recording_fd().is_some());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn recording_place(mut self, place: RecordingPlace) -> Self {
+        self.record.place = place;
+        self
+    }
+
     /// Whether inspectors may attach to the process. Default: yes, unless the environment has `NEXUS_INSPECT=off`. The
     /// first runtime of a process whose builder says yes starts the endpoint for all.
     #[must_use]
@@ -163,7 +181,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the kernel refuses the descriptors it needs: an epoll instance, an eventfd and a timerfd.
+    /// If the kernel refuses the descriptors it needs: an epoll instance, an eventfd and a timerfd; or the memory for the
+    /// recording, or the file that it is to be in.
     pub fn build(self) -> io::Result<Runtime> {
         Runtime::build(&self)
     }

@@ -14,6 +14,7 @@
 //! | [`client`] | one connection: hello, subscription, goodbye |
 //! | [`publisher`] | what one subscriber has got, and what it gets next |
 //! | [`snapshot`], [`timeline`] | boards and stamps as they travel |
+//! | [`remains`] | the same as a subscriber gets, from a recording in a file, without the process |
 //! | [`control`] | what runtimes wait for: a first client, a last record delivered |
 //! | [`system`] | signals, scheduling, fork, exit |
 //!
@@ -28,8 +29,9 @@
 mod client;
 mod control;
 mod directory;
-mod identity;
+pub(crate) mod identity;
 mod publisher;
+pub(crate) mod remains;
 mod server;
 mod snapshot;
 mod system;
@@ -40,7 +42,7 @@ mod timeline;
 use self::control::Control;
 use self::directory::Place;
 use self::server::Server;
-pub(crate) use self::system::with_signals_blocked;
+pub(crate) use self::system::{is_secure, with_signals_blocked};
 use crate::record::registry::Registry;
 use std::io;
 use std::ptr;

@@ -2,7 +2,7 @@
 //!
 //! Each probe is one method, called at the moment its event happens. With recording switched off a probe is one
 //! predictable branch. Probes never wait, allocate, lock or make a system call, with these exceptions: a call site's
-//! or name's first use interns a string, a row of the board beyond those that were ever in use may need a new chunk.
+//! or name's first use interns a string.
 //!
 //! What a probe records goes to two places: a record to the [`ring`], and to the [`board`] what has changed of the
 //! token, the task and the totals that the record is about, exactly once. A row names the first record that it does not
@@ -46,6 +46,10 @@
 
 pub(crate) mod board;
 pub(crate) mod clock;
+pub(crate) mod header;
+pub(crate) mod layout;
+pub(crate) mod mapped;
+pub(crate) mod memory;
 mod polls;
 mod probes;
 mod questions;
@@ -57,28 +61,37 @@ pub(crate) mod strings;
 mod tasks;
 #[cfg(all(test, not(loom)))]
 mod tests;
+pub(crate) mod texts;
 mod through;
 mod tokens;
 mod verdict;
 mod writer;
 
-use self::board::Board;
 use self::clock::Clock;
+use self::mapped::{Mapped, Owner};
 use self::registry::{Description, Observed, Recording, Registry};
-use self::ring::Ring;
+use self::strings::Strings;
 use self::writer::Writer;
 use crate::endpoint;
 use nexus_protocol::event::{Cause, WokenBy};
 use nexus_protocol::{RuntimeId, Stamp};
 use std::ffi::OsStr;
+use std::io;
 use std::sync::Arc;
 
+pub use self::mapped::RecordingPlace;
 pub(crate) use self::tasks::{TaskProbe, WaitProbe};
 pub(crate) use self::through::{Noted, Through};
 pub(crate) use self::tokens::SocketName;
 
 /// Switches recording off for a whole process when it is `off`, whatever the builder says.
 const SWITCH: &str = "NEXUS_RECORDER";
+
+/// Names a directory for recordings that outlive their process, if the builder does not say where they are to be.
+const MAP: &str = "NEXUS_INSPECT_MAP";
+
+/// The `tracing` target of what the recorder has to say.
+const TARGET: &str = "nexus::recorder";
 
 /// What the builder decides about recording.
 #[derive(Clone, Debug)]
@@ -91,12 +104,20 @@ pub(crate) struct Options {
     pub(crate) board_rows: usize,
     /// The runtime's name, or the empty string.
     pub(crate) name: String,
+    /// Where ring and board are.
+    pub(crate) place: RecordingPlace,
 }
 
 impl Default for Options {
     /// Records on, 8 MiB of ring and up to 3.5 MiB of board.
     fn default() -> Self {
-        Self { enabled: true, ring_records: 1 << 18, board_rows: 8192, name: String::new() }
+        Self {
+            enabled: true,
+            ring_records: 1 << 18,
+            board_rows: 8192,
+            name: String::new(),
+            place: RecordingPlace::Process,
+        }
     }
 }
 
@@ -130,7 +151,11 @@ impl RemoteProbe {
 
 impl Recorder {
     /// A recorder for the runtime that is built on this thread, made known to the endpoint.
-    pub(crate) fn new(runtime: RuntimeId, options: &Options) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for it of the kind that was asked for.
+    pub(crate) fn new(runtime: RuntimeId, options: &Options) -> io::Result<Self> {
         Self::known_to(Registry::of_process(), runtime, options)
     }
 
@@ -139,23 +164,26 @@ impl Recorder {
         registry: &'static Registry,
         runtime: RuntimeId,
         options: &Options,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let clock = Clock::of_process();
         clock.first_anchor();
         let enabled = options.enabled && !is_off(std::env::var_os(SWITCH).as_deref());
-        let recording = enabled.then(|| {
-            let ring = Ring::new(options.ring_records);
-            Arc::new(Recording { ring, board: Board::new(options.board_rows) })
-        });
         let started = clock.now();
+        let recording = enabled.then(|| record_in(options, runtime, started));
+        let recording = recording.transpose()?.map(Arc::new);
         let observed = registry.register(Description {
             id: runtime,
             name: options.name.clone(),
             started,
             recording: recording.clone(),
         });
-        let live = recording.map(|recording| Box::new(Writer::new(recording, clock, started)));
-        Self { registry, observed, live }
+        let live = recording.map(|recording| Box::new(Writer::new(&recording, clock, started)));
+        Ok(Self { registry, observed, live })
+    }
+
+    /// What the recording's file has in addition, if it is in one.
+    pub(crate) fn mapped(&self) -> Option<&Mapped> {
+        self.observed.mapped()
     }
 
     /// The part for other threads.
@@ -192,6 +220,31 @@ impl Drop for Recorder {
         self.registry.end(&self.observed, Clock::of_process().now());
         endpoint::drain();
     }
+}
+
+/// Makes the recording at its place.
+fn record_in(options: &Options, runtime: RuntimeId, started: Stamp) -> io::Result<Recording> {
+    let (records, rows) = (options.ring_records, options.board_rows);
+    let mapped_at = |place: &RecordingPlace| {
+        let owner = Owner { runtime, name: &options.name, started };
+        let (memory, layout, mapped) = Mapped::make(place, &owner, records, rows)?;
+        Strings::of_process().copy_to(&mapped.texts);
+        Ok(Recording::within(&memory, &layout, Some(mapped)))
+    };
+    if options.place != RecordingPlace::Process {
+        return mapped_at(&options.place);
+    }
+    if let Some(directory) = std::env::var_os(MAP).filter(|value| !value.is_empty())
+        && !endpoint::is_secure()
+    {
+        match mapped_at(&RecordingPlace::Directory(directory.clone().into())) {
+            Ok(recording) => return Ok(recording),
+            Err(error) => {
+                tracing::warn!(target: TARGET, %error, ?directory, "{MAP}: no recording in a file");
+            }
+        }
+    }
+    Recording::private(records, rows)
 }
 
 /// Whether a switch in the environment says no.

@@ -20,7 +20,9 @@ use nexus_protocol::{RuntimeId, TaskId};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::Location;
+use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -230,7 +232,7 @@ impl Runtime {
         let (driver, bell) = Driver::new(builder)?;
         let timers = TimerQueue::new(&driver)?;
         let id = RuntimeId(LAST_ID.fetch_add(1, Ordering::Relaxed) + 1);
-        let recorder = Recorder::new(id, &builder.record);
+        let recorder = Recorder::new(id, &builder.record)?;
         if driver.capacity() > 0 {
             recorder.freelist_grown(driver.capacity());
         }
@@ -260,6 +262,19 @@ impl Runtime {
     #[must_use]
     pub fn id(&self) -> RuntimeId {
         self.core.id
+    }
+
+    /// The memfd with this runtime's recording, if [`RecordingPlace::Memfd`](crate::RecordingPlace::Memfd) was asked for
+    /// and the recorder is on. Whoever has a descriptor of it can read it, also when this process is gone.
+    #[must_use]
+    pub fn recording_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.core.recorder.mapped()?.memfd.as_ref()?.as_fd())
+    }
+
+    /// The file with this runtime's recording, if it is in one that has a path.
+    #[must_use]
+    pub fn recording_path(&self) -> Option<&Path> {
+        self.core.recorder.mapped()?.path.as_deref()
     }
 
     /// A handle, to spawn tasks from outside of `block_on`.

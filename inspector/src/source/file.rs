@@ -1,6 +1,7 @@
-//! A source that is a JSON trace, in a file or on standard input.
+//! A source that is a JSON trace, in a file or on standard input. A file that is the recording of a process instead goes
+//! to [`remains`].
 
-use super::{Ending, Mode, Outlet, Running, Stopped, Update};
+use super::{Ending, Mode, Outlet, Running, Stopped, Update, remains};
 use crate::failure::{self, Failure};
 use nexus_protocol::trace::json::Reader;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -17,7 +18,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// How often to look whether anybody still wants the trace, while nothing comes.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Begins to read a trace.
+/// Begins to read a trace, or a recording.
 ///
 /// # Errors
 ///
@@ -31,6 +32,9 @@ pub(crate) fn open(path: &Path) -> Result<Running, Failure> {
         return Err(Failure::target(format!("{} is a directory, not a trace", path.display())));
     }
     let title = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    if remains::are_in(&file) {
+        return remains::open(&file, title);
+    }
     Ok(Running::start(title, Mode::Replay, move |outlet| {
         read(Patient { from: file, outlet }, outlet)
     }))

@@ -1,11 +1,17 @@
 //! A source that starts a program and takes in everything it and its children record.
 //!
 //! The program gets a private directory for endpoints (`NEXUS_INSPECT_DIR`), which is watched for sockets, and is told
-//! to hold its first runtime until somebody has subscribed (`NEXUS_INSPECT_HOLD`), so that nothing is missed. Its
-//! processes are merged into one stream. The demo workload is such a program too: this one, started once more.
+//! to hold its first runtime until somebody has subscribed (`NEXUS_INSPECT_HOLD`), so that nothing is missed at its
+//! beginning. For its end, its runtimes keep their recordings in files (`NEXUS_INSPECT_MAP`): what a process had no time
+//! to tell, because it was killed for example, is read there. Its processes are merged into one stream. The demo workload
+//! is such a program too: this one, started once more.
 
+mod account;
 mod directory;
+mod remains;
 
+use self::account::Account;
+use self::remains::{Files, Found};
 use super::merge::{Merge, Origin};
 use super::{CommandEnd, Ending, Mode, Outlet, Request, Running, Stopped, Update, live};
 use crate::failure::{self, Exit, Failure};
@@ -130,7 +136,10 @@ fn start(
 ) -> Result<(Running, Aftermath), Failure> {
     let directory = directory::make()
         .map_err(|error| Failure::local_io(format!("cannot make a private directory: {error}")))?;
+    let files = Files::make(directory.path())
+        .map_err(|error| Failure::local_io(format!("cannot make a private directory: {error}")))?;
     command.env(DIRECTORY_VARIABLE, directory.path()).env("NEXUS_INSPECT_HOLD", HOLD_MS);
+    command.env(remains::VARIABLE, files.path());
     // Whoever asks for a program to be inspected wants it inspectable.
     command.env_remove("NEXUS_INSPECT").env_remove("NEXUS_RECORDER");
     let aftermath = Aftermath::default();
@@ -149,9 +158,11 @@ fn start(
         stdin: child.stdin.take(),
         child,
         exited: None,
+        files,
         directory,
         seen: HashSet::new(),
         peers: Vec::new(),
+        gone: Vec::new(),
         attached: 0,
         merge: Merge::default(),
         subscribe,
@@ -194,6 +205,9 @@ fn capture(mut pipe: PipeReader, output: &Mutex<Output>) {
     }
 }
 
+/// A socket's name, and which socket had it.
+type Seen = (OsString, (u64, u64, Vec<u8>));
+
 /// The program, and the processes of it that we are attached to.
 struct Follower {
     kind: Kind,
@@ -201,10 +215,14 @@ struct Follower {
     /// The demo workload's, which ends it when dropped.
     stdin: Option<ChildStdin>,
     exited: Option<ExitStatus>,
+    /// The recordings of its runtimes.
+    files: Files,
     directory: TempDir,
     /// Sockets that were found, whatever came of it.
-    seen: HashSet<OsString>,
+    seen: HashSet<Seen>,
     peers: Vec<Peer>,
+    /// What was told by processes that say nothing more.
+    gone: Vec<Account>,
     /// How many processes there were in all.
     attached: usize,
     merge: Merge,
@@ -215,7 +233,7 @@ struct Follower {
 struct Peer {
     pid: u32,
     client: Client<UnixStream>,
-    origin: Origin,
+    account: Account,
 }
 
 /// Whether a process has more to say.
@@ -242,7 +260,9 @@ impl Follower {
             {
                 return Ok(Ending::Failed(problem));
             }
-            if self.peers.is_empty() && (exited.is_some() || self.finishing) {
+            let more_will_come = self.take_remains(outlet)?;
+            let over = exited.is_some() && !more_will_come || self.finishing;
+            if self.peers.is_empty() && over {
                 return self.conclude(outlet, exited);
             }
             self.wait();
@@ -295,7 +315,8 @@ impl Follower {
         for candidate in Candidate::in_directory(self.directory.path()) {
             let Socket::Path(path) = &candidate.socket else { continue };
             let name = path.file_name().unwrap_or_default().to_owned();
-            if !self.seen.insert(name) {
+            // A process that calls exec makes another socket of the same name.
+            if !self.seen.insert((name, candidate.identity())) {
                 continue;
             }
             // One that ended at once, or is not one of ours, is nothing to follow.
@@ -303,7 +324,8 @@ impl Follower {
             match self.attach(connection) {
                 Ok((mut peer, hello)) => {
                     self.attached += 1;
-                    let sent = deliver(&mut self.merge, &mut peer.origin, hello, outlet);
+                    peer.account.note(&hello, self.subscribe);
+                    let sent = deliver(&mut self.merge, &mut peer.account.origin, hello, outlet);
                     self.peers.push(peer);
                     sent?;
                 }
@@ -326,7 +348,7 @@ impl Follower {
             error,
         })?;
         let hello = client.hello_frame();
-        Ok((Peer { pid, client, origin: Origin::default() }, hello))
+        Ok((Peer { pid, client, account: Account::default() }, hello))
     }
 
     /// Sleeps until a process has something to say, or it is time to look around.
@@ -345,12 +367,40 @@ impl Follower {
         let mut index = 0;
         while index < self.peers.len() {
             let peer = &mut self.peers[index];
-            match read(&mut self.merge, peer, outlet)? {
+            match read(&mut self.merge, peer, self.subscribe, outlet)? {
                 Next::More => index += 1,
-                Next::Over => drop(self.peers.swap_remove(index)),
+                Next::Over => self.gone.push(self.peers.swap_remove(index).account),
             }
         }
         Ok(())
+    }
+
+    /// Delivers what processes have left in files that say nothing more, or never said anything. True if there is a
+    /// process of the latter sort that still records.
+    fn take_remains(&mut self, outlet: &Outlet) -> Result<bool, Stopped> {
+        loop {
+            // Who is still telling, or has told all that it was asked for.
+            let telling = self.peers.iter().map(|peer| &peer.account);
+            let finished = self.gone.iter().filter(|account| account.has_finished());
+            let told: Vec<_> = telling.chain(finished).collect();
+            let is_told =
+                |pid, start_time| told.iter().any(|account| account.has_number(pid, start_time));
+            let remains = match self.files.take(self.finishing, is_told) {
+                Found::Recording(remains) => remains,
+                Found::Later => return Ok(true),
+                Found::Nothing => return Ok(false),
+            };
+            let known = self.gone.iter().position(|account| account.includes(&remains));
+            let known = known.unwrap_or_else(|| {
+                self.gone.push(Account::default());
+                self.attached += 1;
+                self.gone.len() - 1
+            });
+            let (merge, account) = (&mut self.merge, &mut self.gone[known]);
+            account.rest(&remains, self.subscribe, |origin, frame| {
+                deliver(merge, origin, frame, outlet)
+            })?;
+        }
     }
 
     /// Ends what still runs: first by asking, then by force. What was started for the inspection goes with it.
@@ -377,12 +427,18 @@ impl Follower {
     }
 }
 
-fn read(merge: &mut Merge, peer: &mut Peer, outlet: &Outlet) -> Result<Next, Stopped> {
+fn read(
+    merge: &mut Merge,
+    peer: &mut Peer,
+    subscribe: Subscribe,
+    outlet: &Outlet,
+) -> Result<Next, Stopped> {
     for _ in 0..FRAMES_AT_ONCE {
         match peer.client.next() {
             Ok(Received::Frame(frame)) => {
                 let over = matches!(frame, ServerFrame::Goodbye(_));
-                deliver(merge, &mut peer.origin, frame, outlet)?;
+                peer.account.note(&frame, subscribe);
+                deliver(merge, &mut peer.account.origin, frame, outlet)?;
                 if over {
                     return Ok(Next::Over);
                 }

@@ -8,5 +8,6 @@ mod closed_pipe;
 mod errors;
 mod list;
 mod record;
+mod remains;
 mod snapshot;
 mod started_program;

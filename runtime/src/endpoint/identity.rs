@@ -12,7 +12,7 @@ use std::path::Path;
 const TICKS_PER_SECOND: u64 = 100;
 
 /// The start time of this process in clock ticks since boot: field 22 of `/proc/self/stat`.
-pub(super) fn start_time() -> io::Result<u64> {
+pub(crate) fn start_time() -> io::Result<u64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     parse_start_time(&stat).ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidData, "/proc/self/stat has no start time in field 22")
@@ -26,7 +26,7 @@ fn parse_start_time(stat: &str) -> Option<u64> {
 }
 
 /// Describes this process as it is now.
-pub(super) fn describe(start_time: u64) -> Process {
+pub(crate) fn describe(start_time: u64) -> Process {
     let mono = monotonic_ns();
     // Start times are counted on the clock that goes on in suspend.
     let asleep = nanoseconds(ClockId::Boottime).saturating_sub(mono);

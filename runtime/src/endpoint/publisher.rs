@@ -10,7 +10,7 @@ use crate::record::clock::Clock;
 use crate::record::registry::{Observed, Recording, Registry};
 use crate::record::strings::Strings;
 use nexus_protocol::frame::{Goodbye, KindFilter, ServerFrame, Subscribe};
-use nexus_protocol::ids::{Seq, StringId};
+use nexus_protocol::ids::{Seq, Stamp, StringId};
 use nexus_protocol::record::Words;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,7 +35,25 @@ pub(super) struct Sources<'a> {
     pub(super) registry: &'a Registry,
     pub(super) strings: &'a Strings,
     pub(super) timeline: &'a Timeline,
-    pub(super) clock: Clock,
+    pub(super) clock: Present,
+}
+
+/// What time it is where the records come from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Present {
+    /// What this clock says.
+    Now(Clock),
+    /// The past: this moment, in ticks.
+    Was(Stamp),
+}
+
+impl Present {
+    fn stamp(self) -> Stamp {
+        match self {
+            Self::Now(clock) => clock.now(),
+            Self::Was(at) => at,
+        }
+    }
 }
 
 /// How far a publisher came.
@@ -88,7 +106,7 @@ impl Publisher {
     ) -> Self {
         let stream = |runtime: &Arc<Observed>| Stream {
             cursor: match runtime.recording.as_deref() {
-                Some(Recording { ring, board }) if !subscribe.history => board.stands_at(ring),
+                Some(Recording { ring, board, .. }) if !subscribe.history => board.stands_at(ring),
                 _ => 0,
             },
             end: None,
@@ -108,6 +126,15 @@ impl Publisher {
         };
         publisher.change(subscribe, now);
         publisher
+    }
+
+    /// Passes over the records before this one, of all runtimes that are known so far, and over the first board: the
+    /// client has had them from somebody else.
+    pub(super) fn resume_at(&mut self, seq: Seq) {
+        for stream in &mut self.streams {
+            stream.cursor = stream.cursor.max(seq);
+        }
+        self.snapshots.next = None;
     }
 
     /// Changes the filter and the rate of snapshots; the first one is due now.
@@ -208,7 +235,7 @@ impl Publisher {
 
     fn send_snapshot(&mut self, runtime: &Observed, sources: &Sources<'_>, sink: &mut impl Sink) {
         let Some(recording) = &runtime.recording else { return };
-        let now = sources.clock.now();
+        let now = sources.clock.stamp();
         let snapshot = snapshot::take(runtime, recording, now, sources.timeline);
         self.send_strings(sources, sink);
         sink.queue(&ServerFrame::Snapshot(Box::new(snapshot)));

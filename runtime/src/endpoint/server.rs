@@ -6,7 +6,7 @@
 use super::client::{Client, Left};
 use super::control::Control;
 use super::directory::Bound;
-use super::publisher::Sources;
+use super::publisher::{Present, Sources};
 use super::system::Guarded;
 use super::timeline::Timeline;
 use super::{MAX_CLIENTS, TARGET};
@@ -141,7 +141,7 @@ impl Server {
             registry: self.registry,
             strings: self.strings,
             timeline: &self.timeline,
-            clock: self.clock,
+            clock: Present::Now(self.clock),
         };
         let mut hurried = false;
         let process = &self.process;

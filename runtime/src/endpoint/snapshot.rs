@@ -12,7 +12,7 @@ use nexus_protocol::record::Words;
 /// Describes a runtime as it is now.
 pub(super) fn info(runtime: &Observed, timeline: &Timeline) -> RuntimeInfo {
     let (mut ring_capacity, mut recorded, mut tokens, mut tasks) = (0, 0, 0, 0);
-    if let Some(Recording { ring, board }) = runtime.recording.as_deref() {
+    if let Some(Recording { ring, board, .. }) = runtime.recording.as_deref() {
         let totals = Totals::from_words(&board.totals(ring).words);
         (ring_capacity, recorded) = (ring.capacity(), totals.recorded);
         (tokens, tasks) = (totals.live, totals.tasks());
@@ -37,7 +37,7 @@ pub(super) fn take(
     now: Stamp,
     timeline: &Timeline,
 ) -> Snapshot {
-    let Recording { ring, board } = recording;
+    let Recording { ring, board, .. } = recording;
     let totals = board.totals(ring);
     let tokens = board.tokens.copies().filter_map(|row| {
         let row = TokenRow::from_words(&row.words, row.changing, &ClockMap::IDENTITY)?;

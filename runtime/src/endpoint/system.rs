@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Whether the program runs with more rights than its caller (set-user-id, capabilities): the environment is not to be
 /// trusted then, and nobody is to look inside.
-pub(super) fn is_secure() -> bool {
+pub(crate) fn is_secure() -> bool {
     // SAFETY: `getauxval` reads a table that the kernel has made for the process, and has no preconditions.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }

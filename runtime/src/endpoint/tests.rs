@@ -58,8 +58,9 @@ impl Endpoint {
 
     fn recorder(&self, id: u32, ring_records: usize) -> Recorder {
         let name = format!("runtime {id}");
-        let options = RecordOptions { ring_records, board_rows: 100, name, enabled: true };
-        Recorder::known_to(self.registry, RuntimeId(id), &options)
+        let options =
+            RecordOptions { ring_records, board_rows: 100, name, ..RecordOptions::default() };
+        Recorder::known_to(self.registry, RuntimeId(id), &options).unwrap()
     }
 
     fn connect(&self) -> Peer {

@@ -91,7 +91,8 @@ impl Timeline {
         self.add(clock.anchor());
     }
 
-    fn add(&mut self, anchor: Anchor) {
+    /// Takes in an anchor. One that is not later than the one before, on both clocks, changes nothing.
+    pub(super) fn add(&mut self, anchor: Anchor) {
         let last = *self.pieces.back().expect("there is always a piece");
         if anchor.ticks <= last.ticks || anchor.mono_ns <= self.anchor.mono_ns {
             return;

@@ -1,21 +1,21 @@
 //! The board: what every token and task is right now, for other threads to read while the runtime thread goes on, or
 //! hangs.
 //!
-//! Rows live in chunks that are allocated by the runtime thread when they are first needed, and are neither moved nor
-//! freed while the board lives, so that a reader needs no lock to walk them. Their number is limited: what lies beyond
-//! has an id, but no row, and is counted.
+//! There is a place for every row that there may be from the start, which costs nothing until it is used: places are
+//! neither moved nor freed while the board lives, so that a reader needs no lock to walk them. Their number is limited:
+//! what lies beyond has an id, but no row, and is counted.
 //!
 //! Knows words and rows; what the words mean is `nexus_protocol::board`'s, and what changes them the probes' business.
 
+use super::layout::{Layout, TOTALS};
+use super::memory::{Memory, Part, Plain};
 use super::ring::Ring;
 use super::row::{Copied, Row};
-use crate::primitives::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::primitives::atomic::{AtomicU64, Ordering};
 use nexus_protocol::board::{Activity, task_word, token_word, total_word};
 use nexus_protocol::ids::{Seq, Stamp};
-use std::sync::OnceLock;
-
-/// Rows in a chunk.
-const CHUNK: usize = 256;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// How often the totals are copied before they are taken as they come.
 const ATTEMPTS: usize = 64;
@@ -25,47 +25,66 @@ const NOTHING: u64 = u64::MAX;
 
 const POLLING_SHIFT: u32 = 60;
 
-/// Rows in chunks with stable addresses.
+/// Which of the two tables.
+#[derive(Clone, Copy)]
+enum Which {
+    Tokens,
+    Tasks,
+}
+
+/// Rows at stable addresses.
+#[derive(Clone)]
 pub(crate) struct Table<const N: usize> {
-    chunks: Box<[OnceLock<Box<[Row<N>]>>]>,
-    /// Rows that were ever in use: those from here on are free.
-    used: AtomicUsize,
-    limit: usize,
+    rows: Part<[Row<N>]>,
+    words: Part<Words>,
+    which: Which,
 }
 
 impl<const N: usize> Table<N> {
-    fn new(limit: usize) -> Self {
-        let chunks = (0..limit.div_ceil(CHUNK)).map(|_| OnceLock::new()).collect();
-        Self { chunks, used: AtomicUsize::new(0), limit }
+    fn within(
+        memory: &Arc<Memory>,
+        place: Range<usize>,
+        words: &Part<Words>,
+        which: Which,
+    ) -> Self {
+        // A page that is touched is used sooner or later in the ring, but hardly in the tables.
+        memory.keep_small(place.clone());
+        let rows = memory.slice(place.start, place.len() / size_of::<Row<N>>());
+        Self { rows, words: words.clone(), which }
     }
 
-    /// The row, if it was ever in use.
+    /// The place of a row, of zeros if it was never in use; `None` beyond the limit.
     #[inline]
     pub(crate) fn row(&self, index: usize) -> Option<&Row<N>> {
-        self.chunks.get(index / CHUNK)?.get()?.get(index % CHUNK)
+        self.rows.get(index)
     }
 
-    /// The row, made if need be; `None` beyond the limit. For the runtime thread.
+    /// The row, counted among those that were in use from now on; `None` beyond the limit. For the runtime thread.
     pub(crate) fn make(&self, index: usize) -> Option<&Row<N>> {
-        if index >= self.limit {
-            return None;
+        let row = self.rows.get(index)?;
+        let used = &self.words.used[self.which as usize];
+        if index as u64 >= used.load(Ordering::Relaxed) {
+            used.store(index as u64 + 1, Ordering::Release);
         }
-        let chunk =
-            self.chunks[index / CHUNK].get_or_init(|| (0..CHUNK).map(|_| Row::new()).collect());
-        if index >= self.used.load(Ordering::Relaxed) {
-            self.used.store(index + 1, Ordering::Release);
-        }
-        Some(&chunk[index % CHUNK])
+        Some(row)
     }
 
-    /// How many rows were ever in use.
+    /// Marks rows of a copy as changing whose versions, when the original was looked at again, were others.
+    pub(crate) fn confirm(&self, later: &Self) {
+        for (row, again) in self.rows[..self.used()].iter().zip(later.rows.iter()) {
+            row.confirm(again);
+        }
+    }
+
+    /// How many rows were ever in use: those from here on are free.
     pub(crate) fn used(&self) -> usize {
-        self.used.load(Ordering::Acquire)
+        let used = self.words.used[self.which as usize].load(Ordering::Acquire);
+        usize::try_from(used).map_or(self.rows.len(), |used| used.min(self.rows.len()))
     }
 
     /// Copies all rows that were ever in use, one after the other.
     pub(crate) fn copies(&self) -> impl Iterator<Item = Copied<N>> {
-        (0..self.used()).filter_map(|index| self.row(index)).map(Row::copy)
+        self.rows[..self.used()].iter().map(Row::copy)
     }
 }
 
@@ -80,66 +99,98 @@ pub(crate) struct TotalsCopy {
     pub(crate) since: Stamp,
 }
 
-/// The board of one runtime.
+/// The board of one runtime. Clones are the same one.
+#[derive(Clone)]
 pub(crate) struct Board {
-    totals: [AtomicU64; total_word::COUNT],
-    now: Now,
-    /// The first record that the board does not take into account yet, if not all that are committed are.
-    put_off: AtomicU64,
-    /// Wakes of finished tasks by other threads, added to by these.
-    remote_dead: AtomicU64,
+    words: Part<Words>,
     /// Tokens, by slot.
     pub(crate) tokens: Table<{ token_word::COUNT }>,
     /// Tasks, in no particular order.
     pub(crate) tasks: Table<{ task_word::COUNT }>,
 }
 
+/// What the board holds beside its rows.
+#[repr(C)]
+struct Words {
+    now: Now,
+    totals: [AtomicU64; total_word::COUNT],
+    /// One more than the first record that the board does not take into account yet; zero if all that are committed are.
+    put_off: AtomicU64,
+    /// Wakes of finished tasks by other threads, added to by these.
+    remote_dead: AtomicU64,
+    /// Rows of each table that were ever in use.
+    used: [AtomicU64; 2],
+}
+
 /// What the runtime thread is doing: changed at every poll and turn, so on a cache line of its own.
-#[repr(align(64))]
+#[repr(C, align(64))]
 struct Now {
     /// The activity's code from bit 60 up, its task below.
     activity: AtomicU64,
     since: AtomicU64,
 }
 
-impl Board {
-    /// A board for up to `rows` tokens and as many tasks.
-    pub(crate) fn new(rows: usize) -> Self {
+// SAFETY: atomics, with padding between them that nobody reads.
+unsafe impl Plain for Words {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        let zero = || AtomicU64::new(0);
         Self {
-            totals: std::array::from_fn(|_| AtomicU64::new(0)),
-            put_off: AtomicU64::new(NOTHING),
-            now: Now { activity: AtomicU64::new(0), since: AtomicU64::new(0) },
-            remote_dead: AtomicU64::new(0),
-            tokens: Table::new(rows),
-            tasks: Table::new(rows),
+            now: Now { activity: zero(), since: zero() },
+            totals: std::array::from_fn(|_| zero()),
+            put_off: zero(),
+            remote_dead: zero(),
+            used: [zero(), zero()],
         }
+    }
+}
+
+impl Board {
+    /// The board in this memory.
+    pub(crate) fn within(memory: &Arc<Memory>, layout: &Layout) -> Self {
+        let words = memory.part(TOTALS);
+        let tokens = Table::within(memory, layout.tokens(), &words, Which::Tokens);
+        let tasks = Table::within(memory, layout.tasks(), &words, Which::Tasks);
+        Self { words, tokens, tasks }
+    }
+
+    /// A board in memory of its own.
+    #[cfg(test)]
+    pub(crate) fn new(rows: usize) -> Self {
+        let layout = Layout::new(0, rows, 0);
+        Self::within(&Arc::new(Memory::private(layout.bytes()).unwrap()), &layout)
     }
 
     /// Says that the board stands at record `seq` until further notice: neither it nor the next ones change anything. For
     /// the runtime thread, between [`Ring::reserve`] and [`Ring::commit`] of that record.
     #[inline]
     pub(crate) fn put_off(&self, seq: Seq) {
-        self.put_off.store(seq, Ordering::Release);
+        self.words.put_off.store(seq + 1, Ordering::Release);
     }
 
     /// Says that the board is up to date from now on. For the runtime thread, before it brings it up to date, between
     /// [`Ring::reserve`] and [`Ring::commit`] of some record.
     #[inline]
     pub(crate) fn put_off_nothing(&self) {
-        self.put_off.store(NOTHING, Ordering::Release);
+        self.words.put_off.store(0, Ordering::Release);
+    }
+
+    /// The record that the board stands at; [`NOTHING`] if nothing is put off.
+    fn put_off_at(&self) -> u64 {
+        self.words.put_off.load(Ordering::Acquire).wrapping_sub(1)
     }
 
     /// A total as it is. For the runtime thread.
     #[inline]
     pub(crate) fn total(&self, word: usize) -> u64 {
-        self.totals[word].load(Ordering::Relaxed)
+        self.words.totals[word].load(Ordering::Relaxed)
     }
 
     /// Changes a total. For the runtime thread, between [`Ring::reserve`] and [`Ring::commit`] of the record that
     /// tells of it, if there is one.
     #[inline]
     pub(crate) fn set_total(&self, word: usize, value: u64) {
-        self.totals[word].store(value, Ordering::Release);
+        self.words.totals[word].store(value, Ordering::Release);
     }
 
     /// Adds to a total, as [`Board::set_total`].
@@ -156,35 +207,35 @@ impl Board {
 
     /// Counts a wake of a finished task by another thread. For any thread.
     pub(crate) fn count_remote_dead(&self) {
-        self.remote_dead.fetch_add(1, Ordering::Relaxed);
+        self.words.remote_dead.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Says what the runtime thread does from now on. For the runtime thread.
     #[inline]
     pub(crate) fn set_activity(&self, activity: Activity, since: Stamp) {
         let (code, task) = activity.words();
-        self.now.since.store(since.0, Ordering::Release);
-        self.now.activity.store(code << POLLING_SHIFT | task, Ordering::Release);
+        self.words.now.since.store(since.0, Ordering::Release);
+        self.words.now.activity.store(code << POLLING_SHIFT | task, Ordering::Release);
     }
 
     /// What the runtime thread does, and since when.
     pub(crate) fn activity(&self) -> (Activity, Stamp) {
-        let mut seen = self.now.activity.load(Ordering::Acquire);
+        let mut seen = self.words.now.activity.load(Ordering::Acquire);
         for _ in 0..ATTEMPTS {
-            let since = self.now.since.load(Ordering::Acquire);
-            let again = self.now.activity.load(Ordering::Acquire);
+            let since = self.words.now.since.load(Ordering::Acquire);
+            let again = self.words.now.activity.load(Ordering::Acquire);
             if seen == again {
                 return (activity_from(seen), Stamp(since));
             }
             seen = again;
         }
-        (activity_from(seen), Stamp(self.now.since.load(Ordering::Acquire)))
+        (activity_from(seen), Stamp(self.words.now.since.load(Ordering::Acquire)))
     }
 
     /// The first record that the board may not take into account yet: where one has to go on from a copy made later.
     pub(crate) fn stands_at(&self, ring: &Ring) -> Seq {
         let committed = ring.committed();
-        committed.min(self.put_off.load(Ordering::Acquire))
+        committed.min(self.put_off_at())
     }
 
     /// Copies the totals. The ring's two indices serve as their sequence lock, since every change belongs to a record:
@@ -205,16 +256,17 @@ impl Board {
     fn try_totals(&self, ring: &Ring) -> (TotalsCopy, bool) {
         // First what is committed: whoever sees a record that is put off then sees that it is.
         let committed = ring.committed();
-        let put_off = self.put_off.load(Ordering::Acquire);
+        let put_off = self.put_off_at();
         let recorded = if put_off == NOTHING { committed } else { put_off };
-        let mut words = std::array::from_fn(|word| self.totals[word].load(Ordering::Acquire));
+        let mut words = std::array::from_fn(|word| self.words.totals[word].load(Ordering::Acquire));
         let (activity, since) = self.activity();
-        let unchanged = self.put_off.load(Ordering::Acquire) == put_off;
+        let unchanged = self.put_off_at() == put_off;
         let exact = unchanged && (put_off != NOTHING || ring.reserved() == committed);
         words[total_word::RECORDED] = recorded;
-        let dead = self.remote_dead.load(Ordering::Relaxed);
-        words[total_word::DEAD] += dead;
-        words[total_word::REMOTE] += dead;
+        let dead = self.words.remote_dead.load(Ordering::Relaxed);
+        for word in [total_word::DEAD, total_word::REMOTE] {
+            words[word] = words[word].wrapping_add(dead);
+        }
         (TotalsCopy { words, activity, since }, exact)
     }
 }
@@ -229,21 +281,32 @@ mod tests {
     use nexus_protocol::TaskId;
 
     #[test]
-    fn a_table_grows_by_chunks_up_to_its_limit() {
-        let table = Table::<2>::new(CHUNK + 10);
-        assert!(table.row(0).is_none());
-        assert_eq!((table.used(), table.copies().count()), (0, 0));
+    fn a_table_has_places_up_to_its_limit() {
+        let table = Board::new(600).tasks;
+        let marked = |index: usize| table.row(index).map(|row| row.copy().words[1]);
+        assert_eq!((marked(0), table.used(), table.copies().count()), (Some(0), 0, 0));
         table.make(3).unwrap().change(|words| words.set(1, 9));
-        assert_eq!((table.used(), table.copies().count()), (4, 4));
-        assert_eq!(table.row(3).unwrap().copy().words, [0, 9]);
-        assert!(table.make(CHUNK + 9).is_some());
-        assert!(table.make(CHUNK + 10).is_none(), "beyond the limit");
-        assert_eq!(table.copies().count(), CHUNK + 10);
+        assert_eq!((marked(3), table.used(), table.copies().count()), (Some(9), 4, 4));
+        assert!(table.make(599).is_some());
+        assert!(table.make(600).is_none() && marked(600).is_none(), "beyond the limit");
+        assert!(table.make(7).is_some());
+        assert_eq!(table.copies().count(), 600);
+    }
+
+    #[test]
+    fn tables_do_not_overlap() {
+        let board = Board::new(300);
+        (0..300).for_each(|index| {
+            board.tokens.make(index).unwrap().change(|words| words.set(0, index as u64));
+            board.tasks.make(index).unwrap().change(|words| words.set(0, 1000 + index as u64));
+        });
+        assert!(board.tokens.copies().map(|row| row.words[0]).eq(0..300));
+        assert!(board.tasks.copies().map(|row| row.words[0]).eq(1000..1300));
     }
 
     #[test]
     fn a_table_without_rows_makes_none() {
-        assert!(Table::<2>::new(0).make(0).is_none());
+        assert!(Board::new(0).tokens.make(0).is_none());
     }
 
     #[test]

@@ -65,6 +65,7 @@ impl Recorder {
                 board.set_activity(Activity::Turning, now);
             },
         );
+        live.keep_time(now);
     }
 
     /// The run queue has this many tasks.

@@ -4,8 +4,13 @@
 //! outlives what it looks at. The registry holds those of all live runtimes and of the last few that ended.
 
 use super::board::Board;
+use super::header::Identity;
+use super::layout::Layout;
+use super::mapped::Mapped;
+use super::memory::Memory;
 use super::ring::Ring;
 use nexus_protocol::ids::{RuntimeId, Stamp};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,12 +41,50 @@ pub(crate) struct Recording {
     pub(crate) ring: Ring,
     /// The present.
     pub(crate) board: Board,
+    /// The file they are in, if they are in one.
+    pub(crate) mapped: Option<Mapped>,
+}
+
+impl Recording {
+    /// A recording in memory of this process alone.
+    ///
+    /// # Errors
+    ///
+    /// If there is no address space left for it.
+    pub(crate) fn private(records: usize, rows: usize) -> io::Result<Self> {
+        let layout = Layout::new(records, rows, 0);
+        Ok(Self::within(&Arc::new(Memory::private(layout.bytes())?), &layout, None))
+    }
+
+    /// The recording in this memory.
+    pub(crate) fn within(memory: &Arc<Memory>, layout: &Layout, mapped: Option<Mapped>) -> Self {
+        Self { ring: Ring::within(memory, layout), board: Board::within(memory, layout), mapped }
+    }
 }
 
 impl Observed {
+    /// A runtime of another process, by the account that its recording gives.
+    pub(crate) fn remembered(identity: &Identity, ended: Stamp, recording: Recording) -> Arc<Self> {
+        Arc::new(Self {
+            id: identity.runtime,
+            // Of this process, as far as the registry is concerned that lists it.
+            pid: std::process::id(),
+            name: identity.name.clone(),
+            thread: identity.thread,
+            started: identity.started,
+            ended: AtomicU64::new(ended.0),
+            recording: Some(Arc::new(recording)),
+        })
+    }
+
     /// When the runtime was dropped, in ticks; [`Stamp::NEVER`] while it lives.
     pub(crate) fn ended(&self) -> Stamp {
         Stamp(self.ended.load(Ordering::Acquire))
+    }
+
+    /// What its recording's file has in addition, if it is in one.
+    pub(crate) fn mapped(&self) -> Option<&Mapped> {
+        self.recording.as_deref()?.mapped.as_ref()
     }
 
     /// Whether it was dropped: nothing more will be recorded.
@@ -70,6 +113,11 @@ impl Registry {
         Self { runtimes: Mutex::new(Vec::new()), version: AtomicU64::new(0) }
     }
 
+    /// A registry that holds these and no others.
+    pub(crate) fn of(runtimes: Vec<Arc<Observed>>) -> Self {
+        Self { runtimes: Mutex::new(runtimes), version: AtomicU64::new(0) }
+    }
+
     /// The registry of this process.
     pub(crate) fn of_process() -> &'static Self {
         static REGISTRY: Registry = Registry::new();
@@ -94,6 +142,10 @@ impl Registry {
     /// Says that a runtime was dropped, and forgets those that ended before the last [`KEPT`].
     pub(crate) fn end(&self, observed: &Observed, at: Stamp) {
         observed.ended.store(at.0.max(1), Ordering::Release);
+        if let Some(mapped) = observed.mapped() {
+            mapped.header().set_ended(observed.ended());
+        }
+        let mut forgotten = Vec::new();
         self.change(|runtimes| {
             let ended = runtimes.iter().filter(|runtime| runtime.has_ended()).count();
             for _ in KEPT..ended {
@@ -103,9 +155,10 @@ impl Registry {
                     .filter(|(_, runtime)| runtime.has_ended())
                     .min_by_key(|(_, runtime)| runtime.ended())
                     .map(|(index, _)| index);
-                oldest.map(|index| runtimes.remove(index));
+                forgotten.extend(oldest.map(|index| runtimes.remove(index)));
             }
         });
+        forgotten.iter().filter_map(|runtime| runtime.mapped()).for_each(Mapped::forget);
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<Observed>>)) {

@@ -21,31 +21,37 @@
 //! No fence is needed, which ThreadSanitizer would not understand, and on x86-64 all of this is plain stores and loads.
 //! `loom_` tests below check it.
 
+use super::layout::{INDICES, Layout, RECORD_WORDS as WORDS};
+use super::memory::{Memory, Part, Plain};
 use crate::primitives::atomic::{AtomicU64, Ordering};
 use nexus_protocol::ids::Seq;
 use nexus_protocol::record::Words;
 use std::ops::Range;
+use std::sync::Arc;
 
-/// Words in a record.
-const WORDS: usize = 4;
-/// Words in a cache line.
-const LINE: usize = 8;
-
-/// The ring. Only one thread may call [`Ring::reserve`], [`Ring::write`] and [`Ring::commit`]: a second one could do no
-/// harm to memory, but would mix records.
+/// The ring. Clones are the same one. Only one thread may call [`Ring::reserve`], [`Ring::write`] and [`Ring::commit`]: a
+/// second one could do no harm to memory, but would mix records.
+#[derive(Clone)]
 pub(crate) struct Ring {
-    indices: Indices,
-    words: Box<[AtomicU64]>,
-    /// Index of the first word that starts a cache line, so that no record lies in two.
-    base: usize,
+    indices: Part<Indices>,
+    /// Records begin with pages, so that none lies in two cache lines.
+    words: Part<[AtomicU64]>,
     mask: u64,
 }
 
 /// What the writer changes with every record, on a cache line of its own.
-#[repr(align(64))]
+#[repr(C, align(64))]
 struct Indices {
     reserved: AtomicU64,
     committed: AtomicU64,
+}
+
+// SAFETY: two atomics.
+unsafe impl Plain for Indices {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Self { reserved: AtomicU64::new(0), committed: AtomicU64::new(0) }
+    }
 }
 
 /// What [`Ring::read`] found.
@@ -58,18 +64,20 @@ pub(crate) struct Batch {
 }
 
 impl Ring {
-    /// A ring for `records` records, rounded up to a power of two. Its memory is zeroed by the kernel as it is first
-    /// written to, so a ring that is hardly used costs hardly any.
-    pub(crate) fn new(records: usize) -> Self {
-        let capacity = records.clamp(2, 1 << 32).next_power_of_two();
-        let words = zeroed(capacity * WORDS + LINE);
-        let base = words.as_ptr().align_offset(64).min(LINE);
+    /// The ring in this memory.
+    pub(crate) fn within(memory: &Arc<Memory>, layout: &Layout) -> Self {
         Self {
-            indices: Indices { reserved: AtomicU64::new(0), committed: AtomicU64::new(0) },
-            words,
-            base,
-            mask: capacity as u64 - 1,
+            indices: memory.part(INDICES),
+            words: memory.slice(layout.ring().start, layout.records * WORDS),
+            mask: layout.records as u64 - 1,
         }
+    }
+
+    /// A ring in memory of its own.
+    #[cfg(test)]
+    pub(crate) fn new(records: usize) -> Self {
+        let layout = Layout::new(records, 0, 0);
+        Self::within(&Arc::new(Memory::private(layout.bytes()).unwrap()), &layout)
     }
 
     /// How many records it holds.
@@ -112,6 +120,20 @@ impl Ring {
         self.indices.committed.store(seq + 1, Ordering::Release);
     }
 
+    /// Says what a copy of a ring found when its original was looked at again: records that were overwritten meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// If no writer could have left the indices like this.
+    pub(crate) fn confirm(&self, reserved: Seq) -> Result<(), &'static str> {
+        let committed = self.committed();
+        if committed > 1 << 60 || self.reserved() > 1 << 60 || reserved > 1 << 60 {
+            return Err("it counts more records than anybody could have written");
+        }
+        self.indices.reserved.store(reserved.max(self.reserved()), Ordering::Relaxed);
+        if self.reserved() < committed { Err("its ring is ahead of itself") } else { Ok(()) }
+    }
+
     /// Copies up to `limit` records from number `from` on into `out`, whose content is replaced.
     ///
     /// If the writer overtook the reader during the copy so that nothing of it remained, a second attempt starts a
@@ -143,26 +165,11 @@ impl Ring {
 
     #[inline]
     fn slot(&self, seq: Seq) -> &[AtomicU64] {
-        let at = self.base + (seq & self.mask) as usize * WORDS;
+        let at = (seq & self.mask) as usize * WORDS;
         debug_assert!(at + WORDS <= self.words.len());
-        // SAFETY: `words` has `(mask + 1) * WORDS + LINE` elements, and `base` is at most `LINE`: see `Ring::new`, after
-        // which none of the three changes.
+        // SAFETY: `words` has `(mask + 1) * WORDS` elements: see `Ring::within`, after which neither changes.
         unsafe { self.words.get_unchecked(at..at + WORDS) }
     }
-}
-
-#[cfg(not(loom))]
-fn zeroed(words: usize) -> Box<[AtomicU64]> {
-    let plain = vec![0_u64; words].into_boxed_slice();
-    // SAFETY: `AtomicU64` has the size, alignment (8, on the 64-bit targets this crate supports) and valid values of
-    // `u64`, so the allocation is one of as many atomics, with the layout it will be freed with. The box is given up
-    // for the pointer, so there is no other access to it. (A safe way would have to touch every page.)
-    unsafe { Box::from_raw(Box::into_raw(plain) as *mut [AtomicU64]) }
-}
-
-#[cfg(loom)]
-fn zeroed(words: usize) -> Box<[AtomicU64]> {
-    (0..words).map(|_| AtomicU64::new(0)).collect()
 }
 
 #[cfg(all(test, not(loom)))]

@@ -6,13 +6,14 @@
 //! sees that, or something later, and differs from the first. So two equal, even versions around a copy mean that the
 //! copy is one moment's. `loom_` tests below check it.
 
+use super::memory::Plain;
 use crate::primitives::atomic::{AtomicU64, Ordering};
 
 /// How often a copy is tried before it is given out as *changing*.
 const ATTEMPTS: usize = 32;
 
 /// `N` words that change together. All changes must come from one thread.
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(crate) struct Row<const N: usize> {
     version: AtomicU64,
     words: [AtomicU64; N],
@@ -40,6 +41,14 @@ impl Side {
     }
 }
 
+// SAFETY: an array of atomics and one more, with padding at the end for the alignment, which nobody reads.
+unsafe impl<const N: usize> Plain for Row<N> {
+    #[cfg(loom)]
+    fn zeroed() -> Self {
+        Self::new()
+    }
+}
+
 /// The writer's access to a row, within [`Row::change`].
 pub(crate) struct Words<'row, const N: usize>(&'row [AtomicU64; N]);
 
@@ -53,7 +62,8 @@ pub(crate) struct Copied<const N: usize> {
 }
 
 impl<const N: usize> Row<N> {
-    /// A row of zeros.
+    /// A row of zeros, by itself.
+    #[cfg(any(test, loom))]
     pub(crate) fn new() -> Self {
         let words = std::array::from_fn(|_| AtomicU64::new(0));
         Self { version: AtomicU64::new(0), words, side: Side::new() }
@@ -90,6 +100,14 @@ impl<const N: usize> Row<N> {
             std::hint::spin_loop();
         }
         self.try_copy()
+    }
+
+    /// Marks this copy of a row as changing if it is not what a later copy shows, to the last change.
+    pub(crate) fn confirm(&self, later: &Self) {
+        let version = self.version.load(Ordering::Relaxed);
+        if version != later.version.load(Ordering::Relaxed) {
+            self.version.store(version | 1, Ordering::Relaxed);
+        }
     }
 
     fn try_copy(&self) -> Copied<N> {

@@ -2,24 +2,25 @@
 //!
 //! Entries are appended by runtime threads, under a lock, at the first use of a name or call site; they are read by the
 //! endpoint without one, at any time, and never change or move. The table is capped: what does not fit is
-//! `<overflow>`, the last entry.
+//! `<overflow>`, the last entry. Mapped recordings get a copy each.
 //!
 //! Knows nothing of records. Its atomics are `std`'s in loom models too: it is a process-wide constant structure of
 //! `OnceLock`s, which loom has not.
 
+use super::texts::Texts;
 use nexus_protocol::ids::StringId;
 use nexus_protocol::limits::{MAX_STRINGS, cut};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 const CHUNK: usize = 1024;
 const CHUNKS: usize = MAX_STRINGS / CHUNK;
 
 /// Stands for every string that did not fit.
-const OVERFLOW: &str = "<overflow>";
+pub(super) const OVERFLOW: &str = "<overflow>";
 
 type Chunk = Box<[OnceLock<Box<str>>]>;
 
@@ -28,8 +29,15 @@ pub(crate) struct Strings {
     chunks: [OnceLock<Chunk>; CHUNKS],
     /// Entries that readers may see.
     len: AtomicUsize,
-    /// The inverse of the table, for writers.
-    index: Mutex<Option<HashMap<Box<str>, StringId>>>,
+    writers: Mutex<Writers>,
+}
+
+/// What those who append need.
+struct Writers {
+    /// The inverse of the table; none before the first entry.
+    index: Option<HashMap<Box<str>, StringId>>,
+    /// Copies of the table in mapped recordings.
+    copies: Vec<Weak<Texts>>,
 }
 
 impl Strings {
@@ -37,7 +45,7 @@ impl Strings {
         Self {
             chunks: [const { OnceLock::new() }; CHUNKS],
             len: AtomicUsize::new(0),
-            index: Mutex::new(None),
+            writers: Mutex::new(Writers { index: None, copies: Vec::new() }),
         }
     }
 
@@ -65,9 +73,10 @@ impl Strings {
         if text.is_empty() {
             return StringId::EMPTY;
         }
-        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writers = self.writers();
+        let Writers { index, copies } = &mut *writers;
         let index = index.get_or_insert_with(|| {
-            self.append("");
+            self.append("", copies);
             HashMap::new()
         });
         if let Some(&id) = index.get(text) {
@@ -75,17 +84,38 @@ impl Strings {
         }
         match self.len() {
             full @ MAX_STRINGS.. => StringId(full as u32 - 1),
-            last if last == MAX_STRINGS - 1 => self.append(OVERFLOW),
+            last if last == MAX_STRINGS - 1 => self.append(OVERFLOW, copies),
             _ => {
-                let id = self.append(text);
+                let id = self.append(text, copies);
                 index.insert(text.into(), id);
                 id
             }
         }
     }
 
-    /// Adds an entry. Called with the index locked (or being made), so there is one writer at a time.
-    fn append(&self, text: &str) -> StringId {
+    fn writers(&self) -> MutexGuard<'_, Writers> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies the table to a mapped recording, now and with every entry that is added, as long as the recording lives.
+    pub(crate) fn copy_to(&self, texts: &Arc<Texts>) {
+        let copies = &mut self.writers().copies;
+        copies.retain(|copy| copy.strong_count() > 0);
+        (0..self.len()).filter_map(|number| self.get(number)).for_each(|text| texts.append(text));
+        copies.push(Arc::downgrade(texts));
+    }
+
+    /// A table with these entries, as another process had them.
+    pub(crate) fn of(texts: Vec<String>) -> Box<Self> {
+        let table = Box::new(Self::new());
+        texts.iter().take(MAX_STRINGS).for_each(|text| _ = table.append(text, &[]));
+        table
+    }
+
+    /// Adds an entry, in the mapped recordings first: whoever knows its number will find it there. Called by one writer
+    /// at a time.
+    fn append(&self, text: &str, copies: &[Weak<Texts>]) -> StringId {
+        copies.iter().filter_map(Weak::upgrade).for_each(|copy| copy.append(text));
         let number = self.len.load(Ordering::Relaxed);
         let chunk = self.chunks[number / CHUNK]
             .get_or_init(|| (0..CHUNK).map(|_| OnceLock::new()).collect());

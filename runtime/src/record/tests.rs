@@ -23,7 +23,7 @@ const TASK: TaskId = TaskId(1);
 /// A recorder with a small ring and board.
 fn recorder() -> Recorder {
     let options = Options { ring_records: 4096, board_rows: 300, ..Options::default() };
-    Recorder::new(RuntimeId(1), &options)
+    Recorder::new(RuntimeId(1), &options).unwrap()
 }
 
 impl Recorder {
@@ -437,7 +437,7 @@ fn token_rows_show_what_a_token_is() {
 #[test]
 fn what_lies_beyond_the_board_is_counted() {
     let options = Options { ring_records: 64, board_rows: 1, ..Options::default() };
-    let recorder = Recorder::new(RuntimeId(1), &options);
+    let recorder = Recorder::new(RuntimeId(1), &options).unwrap();
     let beyond = TokenId { slot: 1, generation: 1 };
     recorder.claim(beyond);
     let probes = [TASK, TaskId(2)].map(|task| recorder.polled_once(task));
@@ -457,7 +457,8 @@ fn what_lies_beyond_the_board_is_counted() {
 
 #[test]
 fn a_recorder_that_is_off_records_nothing_and_says_so() {
-    let recorder = Recorder::new(RuntimeId(1), &Options { enabled: false, ..Options::default() });
+    let recorder =
+        Recorder::new(RuntimeId(1), &Options { enabled: false, ..Options::default() }).unwrap();
     let probe = recorder.polled_once(TASK);
     recorder.claim(TOKEN);
     assert_eq!(recorder.io_wake(&probe, TOKEN), None);

@@ -4,6 +4,7 @@
 
 use super::board::Board;
 use super::clock::Clock;
+use super::header::Header;
 use super::registry::Recording;
 use super::ring::Ring;
 use super::strings::{Interner, Strings};
@@ -12,17 +13,22 @@ use nexus_protocol::event::{Cause, Cycle, Record, TurnMode};
 use nexus_protocol::ids::{Seq, Stamp};
 use nexus_protocol::{Event, TaskId};
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::ops::Range;
 
 /// No row, no record.
 pub(super) const NO_ROW: u32 = u32::MAX;
 /// See [`NO_ROW`].
 pub(super) const NO_SEQ: Seq = Seq::MAX;
 
+/// Least and most ticks between two notes of both clocks, of whatever clock: about 1 ms and 1 s.
+const ANCHOR_TICKS: Range<u64> = 1 << 21..1 << 31;
+
 /// The writer of one ring and board.
 pub(super) struct Writer {
-    recording: Arc<Recording>,
+    ring: Ring,
+    board: Board,
     clock: Clock,
+    started: Stamp,
     /// Number of the next record.
     next: Cell<Seq>,
     /// The last stamp.
@@ -37,6 +43,10 @@ pub(super) struct Writer {
     pub(super) strings: Interner,
     /// Rows of ended tasks.
     pub(super) free_rows: RefCell<Vec<u32>>,
+    /// Where both clocks are noted now and then, if whoever reads the recording may not have them.
+    header: Option<Header>,
+    /// In ticks, when they are to be noted next.
+    anchor_due: Cell<u64>,
 }
 
 /// What is made up for when the next record is written.
@@ -89,10 +99,13 @@ pub(super) struct TurnUnderWay {
 }
 
 impl Writer {
-    pub(super) fn new(recording: Arc<Recording>, clock: Clock, started: Stamp) -> Self {
+    pub(super) fn new(recording: &Recording, clock: Clock, started: Stamp) -> Self {
+        let header = recording.mapped.as_ref().map(|mapped| mapped.header().clone());
         Self {
-            recording,
+            ring: recording.ring.clone(),
+            board: recording.board.clone(),
             clock,
+            started,
             next: Cell::new(0),
             last: Cell::new(started),
             fresh: Cell::new(NO_SEQ),
@@ -123,17 +136,38 @@ impl Writer {
             },
             strings: Interner::new(Strings::of_process()),
             free_rows: RefCell::default(),
+            anchor_due: Cell::new(header.as_ref().map_or(u64::MAX, |_| started.0)),
+            header,
+        }
+    }
+
+    /// Notes both clocks in the header of a mapped recording, if it is time: about once a second, and more often at
+    /// first, so that also a short life is measured. To be called at moments at which 1 µs does not count.
+    #[inline]
+    pub(super) fn keep_time(&self, now: Stamp) {
+        if now.0 >= self.anchor_due.get() {
+            self.note_anchor(now);
+        }
+    }
+
+    #[cold]
+    fn note_anchor(&self, now: Stamp) {
+        if let Some(header) = &self.header {
+            header.set_anchor(self.clock.anchor());
+            let age = now.since(self.started);
+            self.anchor_due
+                .set(now.0.saturating_add(age.clamp(ANCHOR_TICKS.start, ANCHOR_TICKS.end)));
         }
     }
 
     #[inline]
     pub(super) fn board(&self) -> &Board {
-        &self.recording.board
+        &self.board
     }
 
     #[inline]
     fn ring(&self) -> &Ring {
-        &self.recording.ring
+        &self.ring
     }
 
     /// The stamp of the last record.

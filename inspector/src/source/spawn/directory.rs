@@ -26,7 +26,7 @@ pub(super) fn make() -> io::Result<TempDir> {
     make_in(place).or_else(|_| make_in(&env::temp_dir()))
 }
 
-fn make_in(place: &Path) -> io::Result<TempDir> {
+pub(super) fn make_in(place: &Path) -> io::Result<TempDir> {
     tempfile::Builder::new()
         .prefix(&format!("{PREFIX}{}-", std::process::id()))
         .permissions(Permissions::from_mode(0o700))
@@ -34,7 +34,7 @@ fn make_in(place: &Path) -> io::Result<TempDir> {
 }
 
 /// Removes what inspectors that were killed have left.
-fn sweep(place: &Path) {
+pub(super) fn sweep(place: &Path) {
     let Ok(entries) = fs::read_dir(place) else { return };
     for entry in entries.filter_map(Result::ok) {
         if is_leftover(&entry) == Some(true) {
