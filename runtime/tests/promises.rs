@@ -1,0 +1,348 @@
+//! What the runtime promises, and the tests that fail without it.
+//!
+//! | promise | tests, by file |
+//! | --- | --- |
+//! | wakers are per token and direction: one slot for polls, a list for asynchronous operations, each entry gone with its wait | `io_handle`: a waker fires once and for its direction; `poll_io`: the last waker of a direction, halves in two tasks; `tcp`: both halves, many tasks on one stream; `io_records`: nothing is left of dropped waits |
+//! | readiness begins anew with each owner of a slot; an event for an earlier one reaches nobody, and is counted | `io/slots`: a reused slot inherits nothing; `io_handle`: an event for a released token; here: troubles are counted |
+//! | a token that is handed back twice, late or to the wrong runtime changes nothing, and is an error | `io_handle`: a token is refused once it was released, a foreign token; here: a million cycles, troubles are counted |
+//! | a source that does not deregister gives its slot back, and is counted | `io_handle`: a source that does not deregister; here: troubles are counted |
+//! | what would block clears its direction; a short transfer does on byte streams only, and not beside a closed, error or priority bit; nothing clears those, and they wake both directions | `io_handle`: an attempt that would block, the first test; `async_fd`: only a would-block clears, a closed end; `tcp`: an end of file that comes with data; `tcp_options`: urgent data; `udp` and `unix`: a short datagram; here: accepting clears nothing, a try clears |
+//! | interest is what a type needs, and grows when it is used | `io_records`: interest is what was needed; `async_fd`: interest is widened |
+//! | a dropped timer, join, receive or wait leaves nothing that could wake | `timers`: a dropped timer; `join_set`: a dropped wait; `sync`: dropped receives, sends, waits, notifications; `blocking`: a dropped handle; `signals`: a dropped receive; `io_records`: dropped waits; here: a dropped join |
+//! | a timer is never early and never lost, has the kernel's resolution, and sets the descriptor for an earlier deadline only | `timers`; `time/queue`: in every order, under loom, the descriptor is set for an earlier deadline only |
+//! | wakers work from any thread, and after the end of task and runtime; a loop that is awake costs no system call | `threads`, `stress`, `executor`: wakers beyond the end; `kernel`: no system call for a loop that is awake; loom models in `task`, `scheduler` |
+//! | no safe call dangles: a runtime may be moved or dropped, handles and wakers kept, nothing leaves its thread | here: nothing leaves its thread, a runtime is moved; `handle`, `io_handle`, `join_set`, `tcp`, `timers`: what outlives its runtime; `stress`; loom models in `task` |
+//! | interruptions are no errors, other errors come back; accepting without descriptors is an error that is paced | `kernel`: an interrupted sleep, a broken kernel; `descriptors` |
+//! | a shutdown wakes all who wait for it, once | `shutdown`: a request wakes all |
+//! | a panic stays with its task, which says so, and is recorded | `executor`: a panic is an error of the handle; `hostile`; here: a panic is recorded |
+
+#[path = "support/recording.rs"]
+#[allow(dead_code, reason = "others look closer")]
+mod recording;
+
+use nexus_protocol::event::{Event, TaskOutcome};
+use nexus_runtime::io::{AsyncFd, Direction, Interest, IoHandle, Readiness, RefusalReason, Token};
+use nexus_runtime::net::{
+    TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream,
+};
+use nexus_runtime::task::{JoinHandle, JoinSet};
+use nexus_runtime::time::{Duration, Interval, Sleep, Timeout, sleep, timeout};
+use nexus_runtime::{Builder, Handle, Runtime, spawn, task};
+use recording::Recording;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::future::{Future, Ready, poll_fn};
+use std::io::{ErrorKind, Write};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+
+/// Does not compile if one of the types has the property, since there would be two traits to choose from.
+macro_rules! none_is {
+    ($property:ident: $($kind:ty),* $(,)?) => {$(
+        const _: fn() = || {
+            trait Ambiguous<A> {
+                fn choose() {}
+            }
+            struct HasIt;
+            impl<T: ?Sized> Ambiguous<()> for T {}
+            impl<T: ?Sized + $property> Ambiguous<HasIt> for T {}
+            <$kind as Ambiguous<_>>::choose()
+        };
+    )*};
+}
+
+// What belongs to a thread does not leave it.
+none_is! { Send: Runtime, Handle, JoinHandle<()>, JoinSet<()>, IoHandle, Sleep, Interval, Timeout<Ready<()>> }
+none_is! { Send: TcpStream, TcpListener, UdpSocket, UnixStream, UnixListener, UnixDatagram, AsyncFd<std::fs::File> }
+none_is! { Send: nexus_runtime::net::tcp::OwnedReadHalf, nexus_runtime::net::tcp::OwnedWriteHalf }
+none_is! { Sync: Runtime, Handle, JoinHandle<()>, JoinSet<()>, IoHandle, Sleep, Interval, Timeout<Ready<()>> }
+none_is! { Sync: TcpStream, TcpListener, UdpSocket, UnixStream, UnixListener, UnixDatagram, AsyncFd<std::fs::File> }
+
+async fn turns() {
+    for _ in 0..200 {
+        task::yield_now().await;
+    }
+}
+
+/// Lets the loop turn until the condition holds.
+async fn until(mut condition: impl FnMut() -> bool) {
+    for _ in 0..10_000 {
+        if condition() {
+            return;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    panic!("waited in vain");
+}
+
+#[test]
+fn a_runtime_is_moved_with_all_that_is_in_it() {
+    let mut runtimes: Vec<_> = (0..3).map(|_| Runtime::new().unwrap()).collect();
+    let work: Vec<_> = runtimes
+        .iter()
+        .map(|runtime| {
+            runtime.block_on(async {
+                let (ours, theirs) = UnixStream::pair().unwrap();
+                let reader = spawn(async move {
+                    let mut buffer = [0; 5];
+                    ours.read_exact(&mut buffer).await.unwrap();
+                    buffer
+                });
+                let sleeper = spawn(sleep(Duration::from_millis(2)));
+                task::yield_now().await;
+                (reader, sleeper, theirs)
+            })
+        })
+        .collect();
+    runtimes.reverse();
+    runtimes.shrink_to_fit();
+    let boxed: Vec<Box<Runtime>> = runtimes.drain(..).map(Box::new).collect();
+    for ((reader, sleeper, theirs), runtime) in work.into_iter().zip(boxed.into_iter().rev()) {
+        let runtime = *runtime;
+        runtime.block_on(async {
+            theirs.write_all(b"moved").await.unwrap();
+            assert_eq!(&reader.await.unwrap(), b"moved");
+            sleeper.await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_dropped_join_wakes_nobody() {
+    struct Counter(AtomicU32);
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let counter = Arc::new(Counter(AtomicU32::new(0)));
+    let waker = counter.clone().into();
+    Runtime::new().unwrap().block_on(async {
+        let mut handle = spawn(task::yield_now());
+        assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(handle);
+        turns().await;
+        assert_eq!(Arc::strong_count(&counter), 2, "no waker is left behind");
+
+        // The same for a task of the same runtime that waits.
+        let polls = Arc::new(AtomicU32::new(0));
+        let mut awaited = Some(spawn(task::yield_now()));
+        let counted = polls.clone();
+        let waits = spawn(poll_fn(move |cx| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            if let Some(mut handle) = awaited.take() {
+                assert!(Pin::new(&mut handle).poll(cx).is_pending());
+            }
+            Poll::<()>::Pending
+        }));
+        turns().await;
+        assert_eq!(polls.load(Ordering::Relaxed), 1);
+        waits.abort();
+    });
+    assert_eq!(counter.0.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn accepting_clears_nothing() {
+    Runtime::new().unwrap().block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let clients: Vec<_> =
+            (0..3).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let io = IoHandle::current();
+        until(|| io.readiness(listener.token()).unwrap().contains(Readiness::READABLE)).await;
+        turns().await;
+        // All of them came in with events that have been taken; none will come for the second and the third.
+        for client in &clients {
+            let (_, peer) = listener.accept().await.unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+        }
+        assert_eq!(listener.try_accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(io.readiness(listener.token()), Ok(Readiness::EMPTY));
+    });
+}
+
+#[test]
+fn a_try_that_would_block_clears_its_direction() {
+    Runtime::new().unwrap().block_on(async {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let io = IoHandle::current();
+        ours.writable().await.unwrap();
+        theirs.write_all(b"12345678").await.unwrap();
+        ours.readable().await.unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(ours.try_read(&mut buffer).unwrap(), 8);
+        assert!(io.readiness(ours.token()).unwrap().contains(Readiness::READABLE), "not short");
+        assert_eq!(ours.try_read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(!io.readiness(ours.token()).unwrap().contains(Readiness::READABLE));
+        while ours.try_write(&[0; 4096]).is_ok() {}
+        assert_eq!(ours.try_write(&[0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(!io.readiness(ours.token()).unwrap().contains(Readiness::WRITABLE));
+    });
+}
+
+#[test]
+fn a_panic_is_recorded() {
+    let runtime = Runtime::new().unwrap();
+    let id = runtime.block_on(async {
+        let handle = spawn(async { panic!("on purpose") });
+        let id = handle.id();
+        handle.await.unwrap_err();
+        id
+    });
+    let outcomes = Recording::of(runtime.id()).events.into_iter().filter_map(|event| match event {
+        Event::TaskFinished { task, outcome } if task == id => Some(outcome),
+        _ => None,
+    });
+    assert_eq!(outcomes.collect::<Vec<_>>(), [TaskOutcome::Panicked]);
+}
+
+#[test]
+fn troubles_with_tokens_are_counted() {
+    let other = Runtime::new().unwrap();
+    let (mut elsewhere, _far) = pair();
+    let foreign = other.block_on(async { register(&mut elsewhere) });
+    let runtime = Builder::new().max_slots(1).build().unwrap();
+    runtime.block_on(async {
+        let io = IoHandle::current();
+        let (mut first, mut first_peer) = pair();
+        let (mut second, _second_peer) = pair();
+        let token = register(&mut first);
+        // One that fails to deregister, and so stays with the kernel: its event is stale.
+        assert_eq!(io.deregister(token, &mut second).unwrap_err().kind(), ErrorKind::NotFound);
+        let next = register(&mut second);
+        first_peer.write_all(b"x").unwrap();
+        turns().await;
+        // Two that are refused: one was handed back before, and one is of another runtime.
+        assert!(io.deregister(token, &mut first).is_err());
+        assert!(io.deregister(foreign, &mut elsewhere).is_err());
+        io.deregister(next, &mut second).unwrap();
+    });
+    let recording = Recording::of(runtime.id());
+    let totals = recording.board.totals;
+    assert_eq!((totals.stale, totals.deregister_failures, totals.releases_refused), (1, 1, 2));
+    let events = recording.events.iter();
+    let refusals = events.filter_map(|event| match event {
+        Event::ReleaseRefused { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    assert_eq!(refusals.collect::<Vec<_>>(), [RefusalReason::Stale, RefusalReason::Foreign]);
+    other.block_on(async { IoHandle::current().deregister(foreign, &mut elsewhere).unwrap() });
+}
+
+/// Two connected Unix streams; the first one is for the runtime.
+fn pair() -> (mio::net::UnixStream, std::os::unix::net::UnixStream) {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    (mio::net::UnixStream::from_std(ours), theirs)
+}
+
+fn register(source: &mut mio::net::UnixStream) -> Token {
+    IoHandle::current().register(source, Interest::READABLE, Waker::noop()).unwrap()
+}
+
+/// A source that no kernel knows: there may be more of them than descriptors.
+struct Nothing;
+
+impl mio::event::Source for Nothing {
+    fn register(
+        &mut self,
+        _: &mio::Registry,
+        _: mio::Token,
+        _: mio::Interest,
+    ) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn reregister(
+        &mut self,
+        _: &mio::Registry,
+        _: mio::Token,
+        _: mio::Interest,
+    ) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn deregister(&mut self, _: &mio::Registry) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_hundred_thousand_tokens_and_a_million_cycles_leave_the_freelist_whole() {
+    const LIVE: u32 = 100_000;
+    let claim = |io: IoHandle| io.register(&mut Nothing, Interest::READABLE, Waker::noop());
+    let slots =
+        |tokens: &[Token]| tokens.iter().map(|token| token.id().slot).collect::<BTreeSet<_>>();
+    let builder = Builder::new().recorder(false).initial_slots(0).max_slots(LIVE);
+    builder.build().unwrap().block_on(async {
+        let io = IoHandle::current();
+        let mut tokens: Vec<_> = (0..LIVE).map(|_| claim(io).unwrap()).collect();
+        let mut random = 1u64;
+        let mut any = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) as usize % tokens.len()
+        };
+        let places: Vec<_> = (0..1_000_000).map(|_| any()).collect();
+        let mut stale = Vec::new();
+        for (cycle, place) in places.into_iter().enumerate() {
+            let old = tokens[place];
+            io.deregister(old, &mut Nothing).unwrap();
+            if cycle % 16 == 0 {
+                assert!(io.deregister(old, &mut Nothing).is_err(), "twice");
+                stale.push(old);
+            }
+            tokens[place] = claim(io).unwrap();
+            if cycle % 16 == 1 {
+                let late = stale[cycle % stale.len()];
+                assert!(io.deregister(late, &mut Nothing).is_err(), "late");
+            }
+        }
+        let all: BTreeSet<_> = (0..LIVE).collect();
+        assert_eq!(slots(&tokens), all, "no slot has two owners, and none is lost");
+        assert!(claim(io).is_err(), "the limit holds");
+        for token in tokens.drain(..) {
+            io.deregister(token, &mut Nothing).unwrap();
+        }
+        let again: Vec<_> = (0..LIVE).map(|_| claim(io).unwrap()).collect();
+        assert_eq!(slots(&again), all);
+        assert!(claim(io).is_err());
+        assert_eq!(io.set_waker(again[7], Direction::Readable, Waker::noop().clone()), Ok(()));
+    });
+}
+
+#[test]
+fn a_runtime_is_dropped_with_everything_alive() {
+    let runtime = Runtime::new().unwrap();
+    let (io, handle, waker) = runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let slot = Rc::new(RefCell::new(None));
+        let inside = slot.clone();
+        let handle = spawn(async move {
+            let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+            inside.replace(Some(waker));
+            let accepting = timeout(Duration::from_secs(3600), listener.accept());
+            accepting.await.unwrap_err()
+        });
+        task::yield_now().await;
+        (IoHandle::current(), handle, slot.take().unwrap())
+    });
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            let waker = waker.clone();
+            thread::spawn(move || (0..100).for_each(|_| waker.wake_by_ref()))
+        })
+        .collect();
+    let beyond = runtime.handle();
+    drop(runtime);
+    assert!(handle.is_finished() && !beyond.is_alive());
+    assert!(io.register(&mut Nothing, Interest::READABLE, Waker::noop()).is_err());
+    waker.wake();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let error = Runtime::new().unwrap().block_on(handle).unwrap_err();
+    assert!(error.is_cancelled());
+}
