@@ -79,28 +79,33 @@ fn a_loop_that_is_awake_is_woken_without_a_system_call() {
     assert_eq!(rings(), before);
     // One that sleeps has to be rung for, which can be seen in the same way. It may take a moment until it sleeps.
     for patience in (0..14).map(|power| Duration::from_millis(1 << power)) {
-        let woken = Arc::new(AtomicBool::new(false));
-        let mut waking = None;
-        runtime.block_on(poll_fn(|cx| {
-            if woken.load(Ordering::Acquire) {
-                return Poll::Ready(());
-            }
-            let (woken, waker) = (woken.clone(), cx.waker().clone());
-            waking.get_or_insert_with(|| {
-                thread::spawn(move || {
-                    thread::sleep(patience);
-                    woken.store(true, Ordering::Release);
-                    waker.wake();
-                })
-            });
-            Poll::Pending
-        }));
-        waking.unwrap().join().unwrap();
+        wait_for_a_thread(&runtime, patience);
         if rings() != before {
             return;
         }
     }
     panic!("a loop that sleeps is woken without a system call, too");
+}
+
+/// Has nothing to do until another thread wakes the root future, after this time.
+fn wait_for_a_thread(runtime: &Runtime, time: Duration) {
+    let woken = Arc::new(AtomicBool::new(false));
+    let mut thread = None;
+    runtime.block_on(poll_fn(|cx| {
+        if woken.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        let (woken, waker) = (woken.clone(), cx.waker().clone());
+        thread.get_or_insert_with(|| {
+            thread::spawn(move || {
+                thread::sleep(time);
+                woken.store(true, Ordering::Release);
+                waker.wake();
+            })
+        });
+        Poll::Pending
+    }));
+    thread.unwrap().join().unwrap();
 }
 
 static INTERRUPTIONS: AtomicU32 = AtomicU32::new(0);
@@ -174,6 +179,8 @@ fn a_broken_kernel_is_an_error_and_tasks_run_all_the_same() {
         three.await.unwrap()
     });
     assert_eq!(output, 3);
+    // The loop has to ask the kernel now, and gets nothing but errors.
+    wait_for_a_thread(&runtime, Duration::from_millis(20));
     let listening =
         runtime.block_on(async { nexus_runtime::net::TcpListener::bind("127.0.0.1:0").await });
     assert_eq!(listening.unwrap_err().kind(), io::ErrorKind::InvalidInput);
