@@ -96,7 +96,7 @@ fn runtimes_come_and_go_under_fire() {
     let _dealers = Dealers::start(2, &exchange, &mut random);
     while stress.goes_on() {
         let runtime = Builder::new().endpoint(false).recorder(false).build().unwrap();
-        let handles: Vec<_> = (0..3)
+        let mut handles: Vec<_> = (0..3)
             .map(|_| {
                 let (exchange, mut random) = (exchange.clone(), random.fork());
                 runtime.spawn(async move {
@@ -115,6 +115,8 @@ fn runtimes_come_and_go_under_fire() {
                 _ => runtime.block_on(nexus_runtime::task::yield_now()),
             }
         }
+        // Those without a handle may be freed by whoever has their last waker.
+        handles.truncate(random.below(4));
         drop(runtime);
         assert!(handles.iter().all(nexus_runtime::JoinHandle::is_finished));
     }
