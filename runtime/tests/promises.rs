@@ -1,20 +1,5 @@
-//! What the runtime promises, and the tests that fail without it.
-//!
-//! | promise | tests, by file |
-//! | --- | --- |
-//! | wakers are per token and direction: one slot for polls, a list for asynchronous operations, each entry gone with its wait | `io_handle`: a waker fires once and for its direction; `poll_io`: the last waker of a direction, halves in two tasks; `tcp`: both halves, many tasks on one stream; `io_records`: nothing is left of dropped waits |
-//! | readiness begins anew with each owner of a slot; an event for an earlier one reaches nobody, and is counted | `io/slots`: a reused slot inherits nothing; `io_handle`: an event for a released token; here: troubles are counted |
-//! | a token that is handed back twice, late or to the wrong runtime changes nothing, and is an error | `io_handle`: a token is refused once it was released, a foreign token; here: a million cycles, troubles are counted |
-//! | a source that does not deregister gives its slot back, and is counted | `io_handle`: a source that does not deregister; here: troubles are counted |
-//! | what would block clears its direction; a short transfer does on byte streams only, and not beside a closed, error or priority bit; nothing clears those, and they wake both directions | `io_handle`: an attempt that would block, the first test; `async_fd`: only a would-block clears, a closed end; `tcp`: an end of file that comes with data; `tcp_options`: urgent data; `udp` and `unix`: a short datagram; here: accepting clears nothing, a try clears |
-//! | interest is what a type needs, and grows when it is used | `io_records`: interest is what was needed; `async_fd`: interest is widened |
-//! | a dropped timer, join, receive or wait leaves nothing that could wake | `timers`: a dropped timer; `join_set`: a dropped wait; `sync`: dropped receives, sends, waits, notifications; `blocking`: a dropped handle; `signals`: a dropped receive; `io_records`: dropped waits; here: a dropped join |
-//! | a timer is never early and never lost, has the kernel's resolution, and sets the descriptor for an earlier deadline only | `timers`; `time/queue`: in every order, under loom, the descriptor is set for an earlier deadline only |
-//! | wakers work from any thread, and after the end of task and runtime; a loop that is awake costs no system call | `threads`, `stress`, `executor`: wakers beyond the end; `kernel`: no system call for a loop that is awake; loom models in `task`, `scheduler` |
-//! | no safe call dangles: a runtime may be moved or dropped, handles and wakers kept, nothing leaves its thread | here: nothing leaves its thread, a runtime is moved; `handle`, `io_handle`, `join_set`, `tcp`, `timers`: what outlives its runtime; `stress`; loom models in `task` |
-//! | interruptions are no errors, other errors come back; accepting without descriptors is an error that is paced | `kernel`: an interrupted sleep, a broken kernel; `descriptors` |
-//! | a shutdown wakes all who wait for it, once | `shutdown`: a request wakes all |
-//! | a panic stays with its task, which says so, and is recorded | `executor`: a panic is an error of the handle; `hostile`; here: a panic is recorded |
+//! What the runtime promises and no other file is about: that nothing leaves its thread or dangles, what becomes of troubles
+//! with tokens, a freelist that stays whole. CONTRIBUTING.md says which tests hold which promise.
 
 #[path = "support/recording.rs"]
 #[allow(dead_code, reason = "others look closer")]
