@@ -1,12 +1,12 @@
 //! What the runtime promises and no other file is about: that nothing leaves its thread or dangles, what becomes of troubles
-//! with tokens, a freelist that stays whole. CONTRIBUTING.md says which tests hold which promise.
+//! with tokens. CONTRIBUTING.md says which tests hold which promise.
 
 #[path = "support/recording.rs"]
 #[allow(dead_code, reason = "others look closer")]
 mod recording;
 
 use nexus_protocol::event::{Event, TaskOutcome};
-use nexus_runtime::io::{AsyncFd, Direction, Interest, IoHandle, Readiness, RefusalReason, Token};
+use nexus_runtime::io::{AsyncFd, Interest, IoHandle, Readiness, RefusalReason, Token};
 use nexus_runtime::net::{
     TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream,
 };
@@ -15,7 +15,6 @@ use nexus_runtime::time::{Duration, Interval, Sleep, Timeout, sleep, timeout};
 use nexus_runtime::{Builder, Handle, Runtime, spawn, task};
 use recording::Recording;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::future::{Future, Ready, poll_fn};
 use std::io::{ErrorKind, Write};
 use std::pin::Pin;
@@ -256,49 +255,6 @@ impl mio::event::Source for Nothing {
     fn deregister(&mut self, _: &mio::Registry) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-#[test]
-fn a_hundred_thousand_tokens_and_a_million_cycles_leave_the_freelist_whole() {
-    const LIVE: u32 = 100_000;
-    let claim = |io: IoHandle| io.register(&mut Nothing, Interest::READABLE, Waker::noop());
-    let slots =
-        |tokens: &[Token]| tokens.iter().map(|token| token.id().slot).collect::<BTreeSet<_>>();
-    let builder = Builder::new().recorder(false).initial_slots(0).max_slots(LIVE);
-    builder.build().unwrap().block_on(async {
-        let io = IoHandle::current();
-        let mut tokens: Vec<_> = (0..LIVE).map(|_| claim(io).unwrap()).collect();
-        let mut random = 1u64;
-        let mut any = || {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (random >> 33) as usize % tokens.len()
-        };
-        let places: Vec<_> = (0..1_000_000).map(|_| any()).collect();
-        let mut stale = Vec::new();
-        for (cycle, place) in places.into_iter().enumerate() {
-            let old = tokens[place];
-            io.deregister(old, &mut Nothing).unwrap();
-            if cycle % 16 == 0 {
-                assert!(io.deregister(old, &mut Nothing).is_err(), "twice");
-                stale.push(old);
-            }
-            tokens[place] = claim(io).unwrap();
-            if cycle % 16 == 1 {
-                let late = stale[cycle % stale.len()];
-                assert!(io.deregister(late, &mut Nothing).is_err(), "late");
-            }
-        }
-        let all: BTreeSet<_> = (0..LIVE).collect();
-        assert_eq!(slots(&tokens), all, "no slot has two owners, and none is lost");
-        assert!(claim(io).is_err(), "the limit holds");
-        for token in tokens.drain(..) {
-            io.deregister(token, &mut Nothing).unwrap();
-        }
-        let again: Vec<_> = (0..LIVE).map(|_| claim(io).unwrap()).collect();
-        assert_eq!(slots(&again), all);
-        assert!(claim(io).is_err());
-        assert_eq!(io.set_waker(again[7], Direction::Readable, Waker::noop().clone()), Ok(()));
-    });
 }
 
 #[test]

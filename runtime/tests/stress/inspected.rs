@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-#[test]
-fn inspectors_look_on() {
+pub(crate) fn inspectors_look_on() {
     let mut stress = Stress::begin();
     let mut random = stress.random();
     let exchange = Exchange::new(64);

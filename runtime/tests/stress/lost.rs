@@ -106,20 +106,17 @@ fn converse(pairs: usize, runtime: &Runtime, besides: impl Future<Output = ()> +
     askers.into_iter().for_each(|asker| asker.join().unwrap());
 }
 
-#[test]
-fn a_runtime_that_sleeps_hears_every_question() {
+pub(crate) fn a_runtime_that_sleeps_hears_every_question() {
     let runtime = Builder::new().endpoint(false).build().unwrap();
     converse(1, &runtime, std::future::pending());
 }
 
-#[test]
-fn a_runtime_that_spins_hears_every_question() {
+pub(crate) fn a_runtime_that_spins_hears_every_question() {
     let builder = Builder::new().endpoint(false).spin(Duration::from_micros(20));
     converse(1, &builder.build().unwrap(), std::future::pending());
 }
 
-#[test]
-fn a_runtime_that_is_busy_hears_every_question() {
+pub(crate) fn a_runtime_that_is_busy_hears_every_question() {
     let runtime = Builder::new().endpoint(false).recorder(false).build().unwrap();
     converse(4, &runtime, async {
         loop {

@@ -5,8 +5,11 @@
 //! and `.ci/tsan` run. Threads share no lock and no channel of `std`'s here, since ThreadSanitizer does not see those.
 //!
 //! Each test goes on for `NEXUS_STRESS_SECONDS` (by default a second) with random numbers from `NEXUS_STRESS_SEED` (by
-//! default another one each time, printed by a test that fails). The same seed makes the same decisions; the threads still
+//! default another one each time, printed when a test fails). The same seed makes the same decisions; the threads still
 //! meet as they like.
+//!
+//! A program without a test harness: how that hands tests and results from thread to thread looks like races, since std is
+//! not instrumented. Arguments pick tests by parts of their names.
 
 mod actor;
 mod exchange;
@@ -66,4 +69,41 @@ impl Drop for Stress {
 fn abort(message: &str) -> ! {
     let _ = writeln!(std::io::stderr(), "{message}");
     std::process::abort();
+}
+
+fn main() {
+    let tests: [(&str, fn()); 7] = [
+        ("inspectors_look_on", inspected::inspectors_look_on),
+        (
+            "a_runtime_that_sleeps_hears_every_question",
+            lost::a_runtime_that_sleeps_hears_every_question,
+        ),
+        (
+            "a_runtime_that_spins_hears_every_question",
+            lost::a_runtime_that_spins_hears_every_question,
+        ),
+        (
+            "a_runtime_that_is_busy_hears_every_question",
+            lost::a_runtime_that_is_busy_hears_every_question,
+        ),
+        (
+            "tasks_and_runtimes_end_while_their_wakers_are_everywhere",
+            tasks::tasks_and_runtimes_end_while_their_wakers_are_everywhere,
+        ),
+        (
+            "runtimes_of_several_threads_hold_the_wakers_of_each_other",
+            tasks::runtimes_of_several_threads_hold_the_wakers_of_each_other,
+        ),
+        ("runtimes_come_and_go_under_fire", tasks::runtimes_come_and_go_under_fire),
+    ];
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word));
+    let mut passed = 0;
+    for (name, test) in tests.into_iter().filter(|(name, _)| is_wanted(name)) {
+        test();
+        println!("test {name} ... ok");
+        passed += 1;
+    }
+    println!("test result: ok. {passed} passed; 0 failed");
 }

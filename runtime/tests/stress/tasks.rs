@@ -48,8 +48,7 @@ pub(crate) fn live_and_die(runtime: Runtime, random: &mut Random, exchange: &Arc
     assert_eq!(census.alive(), 0, "all futures and outputs are gone");
 }
 
-#[test]
-fn tasks_and_runtimes_end_while_their_wakers_are_everywhere() {
+pub(crate) fn tasks_and_runtimes_end_while_their_wakers_are_everywhere() {
     let mut stress = Stress::begin();
     let mut random = stress.random();
     let exchange = Exchange::new(64);
@@ -64,8 +63,7 @@ fn tasks_and_runtimes_end_while_their_wakers_are_everywhere() {
 
 /// Several threads with a runtime each, whose wakers go around between all of them: each is fired inside of other runtimes,
 /// too.
-#[test]
-fn runtimes_of_several_threads_hold_the_wakers_of_each_other() {
+pub(crate) fn runtimes_of_several_threads_hold_the_wakers_of_each_other() {
     let mut stress = Stress::begin();
     let mut random = stress.random();
     while stress.goes_on() {
@@ -88,8 +86,7 @@ fn runtimes_of_several_threads_hold_the_wakers_of_each_other() {
 }
 
 /// As many ends of runtimes as possible, with little in them.
-#[test]
-fn runtimes_come_and_go_under_fire() {
+pub(crate) fn runtimes_come_and_go_under_fire() {
     let mut stress = Stress::begin();
     let mut random = stress.random();
     let exchange = Exchange::new(4);
