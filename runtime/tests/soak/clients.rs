@@ -1,10 +1,11 @@
 //! Clients of all sorts: one that stays and takes everything, one that never reads, one that comes and goes, and one that says
 //! nothing of sense.
 
+use crate::PATIENCE;
 use crate::random::Random;
-use nexus_protocol::frame::{Goodbye, KindFilter, ServerFrame, Subscribe};
+use nexus_protocol::frame::{KindFilter, ServerFrame, Subscribe};
 use nexus_protocol::ids::RuntimeId;
-use nexus_protocol::session::{Client, Received, SessionError};
+use nexus_protocol::session::{Client, Received};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many of them are attached at the same time at most.
 pub(crate) const MOST: usize = 4;
@@ -88,16 +89,15 @@ impl fmt::Display for Attached {
     }
 }
 
-/// Connects, and asks for everything. The places that there are may be taken for a moment.
+/// Connects, and asks for everything. The places that there are may be taken for a while.
 fn attach(socket: &Path, snapshot_every_ms: u32) -> Client<UnixStream> {
+    let deadline = Instant::now() + PATIENCE;
     let mut client = loop {
         match Client::connect_unix(socket, TICK) {
             Ok(client) => break client,
-            Err(SessionError::Refused(Goodbye::Busy) | SessionError::NoHello) => {
-                thread::sleep(Duration::from_millis(10));
-            }
-            Err(error) => panic!("cannot attach: {error}"),
+            Err(error) => assert!(Instant::now() < deadline, "cannot attach: {error}"),
         }
+        thread::sleep(Duration::from_millis(10));
     };
     let all = Subscribe { history: true, kinds: KindFilter::ALL, snapshot_every_ms };
     client.subscribe(all).expect("a subscription");
