@@ -6,6 +6,9 @@ use std::cell::Cell;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Wake};
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     Runtime::new().unwrap().block_on(future)
@@ -146,6 +149,30 @@ fn a_dropped_wait_loses_nothing() {
         }
         yields(5).await;
         assert_eq!(set.try_join_next().unwrap().unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_dropped_wait_wakes_nobody() {
+    struct Counter(AtomicU32);
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    block_on(async {
+        let counter = Arc::new(Counter(AtomicU32::new(0)));
+        let mut set = JoinSet::new();
+        set.spawn(yields(2));
+        {
+            let mut next = std::pin::pin!(set.join_next());
+            let waker = counter.clone().into();
+            assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert_eq!(Arc::strong_count(&counter), 1, "no waker is left behind");
+        yields(5).await;
+        assert_eq!(counter.0.load(Ordering::Relaxed), 0);
+        set.join_next().await.unwrap().unwrap();
     });
 }
 

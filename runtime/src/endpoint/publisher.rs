@@ -203,7 +203,7 @@ impl Publisher {
     /// Takes in runtimes that have appeared, and forgets those that are over and done with.
     fn follow_registry(&mut self, sources: &Sources<'_>, sink: &mut impl Sink) {
         let version = sources.registry.version();
-        if version == self.registry_version {
+        if version == self.registry_version || !has_room(sink) {
             return;
         }
         self.registry_version = version;

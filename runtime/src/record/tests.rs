@@ -14,6 +14,7 @@ use nexus_protocol::{
 use std::net::SocketAddr;
 use std::panic::Location;
 
+mod exact;
 mod repeats;
 mod sums;
 

@@ -14,9 +14,10 @@
 //! **Queue entries** are not references. There is at most one in the run queue, while `Local::queued` says so, and at most
 //! one in the inbox, which whoever turns the `REMOTE` bit on makes; `REMOTE` stays on when that entry moves to the run
 //! queue, until the poll that answers it. As long as the task has not ended, the registry's reference keeps the target of
-//! both alive. When it ends, [`Ended`] counts the entries there are, and in the end gives each a reference, the registry's one first; whoever takes such an entry out of its queue gives it back. If the entry could not be made because the
-//! inbox was closed meanwhile, the waker that failed to make it gives it back. Without entries, the registry's reference
-//! is given back at once. Loom checks the races in this (see `state` and `inbox`).
+//! both alive. When it ends, [`Ended`] counts the entries there are, and in the end gives each a reference, the registry's
+//! one first; whoever takes such an entry out of its queue gives it back. If the entry could not be made because the inbox
+//! was closed meanwhile, the waker that failed to make it gives it back. Without entries, the registry's reference is given
+//! back at once. Loom checks the races in this (see `models`, `state` and `inbox`).
 //!
 //! **Who may touch what.** `state`, `link` and `remote` are atomics, for any thread with a reference. `vtable` and
 //! `shared` never change. `local` and the stage are touched by the runtime thread only:
@@ -34,6 +35,7 @@
 //! A handle that is leaked with `mem::forget` leaks its reference with it, so that the cell is never freed.
 
 use crate::context;
+use crate::primitives::Watched;
 use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::record::{Noted, TaskProbe, Through, WaitProbe};
 use crate::runtime::Core;
@@ -258,6 +260,8 @@ impl Vtable {
 #[repr(C)]
 struct TaskCell<F: Future> {
     header: Header,
+    /// For the sake of the models: the stage's uses.
+    watched: Watched,
     stage: UnsafeCell<Stage<F>>,
 }
 
@@ -307,6 +311,7 @@ impl TaskRef {
             });
             (&raw mut (*place).header.link).write(AtomicPtr::new(ptr::null_mut()));
             (&raw mut (*place).header.remote).write(RemoteWake::new());
+            (&raw mut (*place).watched).write(Watched::default());
             (&raw mut (*place).stage).write(UnsafeCell::new(Stage::Running(future)));
         }
         Self(cell.cast())
@@ -491,8 +496,11 @@ impl Entry {
 ///
 /// Runtime thread; nothing else uses the stage while the borrow lives; `F` is the task's future.
 unsafe fn stage<'a, F: Future>(header: NonNull<Header>) -> &'a mut Stage<F> {
-    // SAFETY: the header is the first field of a `TaskCell<F>`; exclusiveness is the caller's word.
-    unsafe { &mut *header.cast::<TaskCell<F>>().as_ref().stage.get() }
+    // SAFETY: the header is the first field of a `TaskCell<F>`.
+    let cell = unsafe { header.cast::<TaskCell<F>>().as_ref() };
+    cell.watched.touch();
+    // SAFETY: exclusiveness is the caller's word.
+    unsafe { &mut *cell.stage.get() }
 }
 
 /// Replaces a future that is over by its result.
@@ -554,10 +562,11 @@ unsafe fn discard<F: Future>(header: NonNull<Header>) {
 }
 
 unsafe fn free<F: Future>(header: NonNull<Header>) {
-    let cell = header.cast::<TaskCell<F>>();
     // SAFETY: made as this type in `TaskRef::new`, and this was the last reference. The stage holds nothing that is bound
     // to the runtime thread any more, see the top of this file. Dropped where it is, since a future might still be in it.
-    contained(|| unsafe { ptr::drop_in_place(cell.as_ref().stage.get()) });
+    let stage: *mut Stage<F> = unsafe { stage::<F>(header) };
+    // SAFETY: as before.
+    contained(|| unsafe { ptr::drop_in_place(stage) });
     // SAFETY: as before; the header is not used where it was any more.
     let Header { shared, .. } = unsafe { header.read() };
     // SAFETY: allocated with this layout in `TaskRef::new`; its content was just taken out and dropped.

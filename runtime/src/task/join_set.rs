@@ -111,7 +111,15 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// Nothing is lost if the wait is dropped.
     pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
-        poll_fn(|cx| self.poll_join_next(cx)).await
+        /// Leaves no waker behind when it is dropped.
+        struct Wait<'a, T>(&'a mut JoinSet<T>);
+        impl<T> Drop for Wait<'_, T> {
+            fn drop(&mut self) {
+                drop(self.0.finished.waiter.take());
+            }
+        }
+        let wait = Wait(self);
+        poll_fn(|cx| wait.0.poll_join_next(cx)).await
     }
 
     /// Like [`JoinSet::join_next`], for futures written by hand. The waker of the last call is the one that is fired.

@@ -1,7 +1,7 @@
 //! Loom models of the whole life of a task: the real runtime on the model's first thread, wakers of its tasks on others.
 //!
 //! Loom looks for lost wakes (the loop sleeps for ever), for tasks that are not freed, and for uses of one that was: its
-//! memory is filled with rubbish then. That futures and outputs stay on their thread is for [`Bound`] to find out. There
+//! memory is filled with rubbish then. Uses of its stage that do not happen one before the other are reported, too. That futures and outputs stay on their thread is for [`Bound`] to find out. There
 //! are no sockets, no timers and no recorder in these models; theirs stand beside them.
 
 use crate::primitives::atomic::{AtomicU32, Ordering};

@@ -3,14 +3,12 @@
 use nexus_protocol::board::Snapshot;
 use nexus_protocol::event::{Event, Operation, OperationResult, Subject};
 use nexus_protocol::frame::{Goodbye, KindFilter, ServerFrame, Subscribe};
-use nexus_protocol::session::{Client, Received};
+use nexus_protocol::session::Received;
 use nexus_protocol::{RuntimeId, StringId, TokenId};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Nothing here takes nearly as long, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+#[path = "own_endpoint.rs"]
+mod own_endpoint;
 
 /// All that one runtime has recorded so far.
 pub(crate) struct Recording {
@@ -22,7 +20,7 @@ pub(crate) struct Recording {
 impl Recording {
     /// Asks for it. The runtime must live, and have been inside `block_on`.
     pub(crate) fn of(runtime: RuntimeId) -> Self {
-        let mut client = connect();
+        let mut client = own_endpoint::connect(Duration::from_secs(1));
         let all = Subscribe { history: true, kinds: KindFilter::ALL, snapshot_every_ms: 0 };
         client.subscribe(all).unwrap();
         client.finish().unwrap();
@@ -69,36 +67,4 @@ impl Recording {
         };
         self.events.iter().filter_map(of_interest).collect()
     }
-}
-
-fn connect() -> Client<UnixStream> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let connected = socket().map(|path| Client::connect_unix(&path, Duration::from_secs(1)));
-        match connected {
-            Some(Ok(client)) => return client,
-            failed => assert!(Instant::now() < deadline, "no endpoint of our own: {failed:?}"),
-        }
-        std::thread::yield_now();
-    }
-}
-
-fn socket() -> Option<PathBuf> {
-    let under = |variable: &str, rest: &str| {
-        std::env::var_os(variable).map(|path| PathBuf::from(path).join(rest))
-    };
-    let uid = rustix::process::getuid().as_raw();
-    let directories = [
-        under("NEXUS_INSPECT_DIR", ""),
-        under("XDG_RUNTIME_DIR", "nexus"),
-        Some(PathBuf::from(format!("/tmp/nexus-{uid}"))),
-    ];
-    let prefix = format!("{}-", std::process::id());
-    let is_ours = |path: &PathBuf| {
-        path.extension().is_some_and(|end| end == "sock")
-            && path.file_name().unwrap().to_string_lossy().starts_with(&prefix)
-    };
-    let entries =
-        directories.into_iter().flatten().filter_map(|path| path.read_dir().ok()).flatten();
-    entries.filter_map(|entry| Some(entry.ok()?.path())).find(is_ours)
 }

@@ -258,6 +258,43 @@ fn the_end_of_time_is_a_deadline_like_others() {
     assert!(queue.disarm(never).is_some());
 }
 
+/// A setting is a system call.
+#[test]
+fn the_descriptor_is_set_for_an_earlier_deadline_only() {
+    struct Settings(RefCell<Vec<u64>>);
+    impl Descriptor for &Settings {
+        fn set(&self, at: u64) -> io::Result<()> {
+            self.0.borrow_mut().push(at);
+            Ok(())
+        }
+    }
+    let settings = Settings(RefCell::default());
+    let queue = TimerQueue::with_descriptor(&settings);
+    let arm = |deadline_ms: u64| {
+        let sleeper = Sleeper { waker: Waker::noop().clone(), wait: WaitProbe::UNKNOWN };
+        let key = queue.arm(queue.next_id(), deadline_ms * 1_000_000, sleeper);
+        assert!(!queue.prepare_by(|| 1), "nothing is due");
+        key
+    };
+    let first = arm(50);
+    for later in 60..100 {
+        arm(later);
+    }
+    assert_eq!(*settings.0.borrow(), [50_000_000]);
+    arm(40);
+    arm(45);
+    assert_eq!(*settings.0.borrow(), [50_000_000, 40_000_000]);
+    assert!(queue.disarm(first).is_some());
+    assert!(!queue.prepare_by(|| 1));
+    queue.fire_at(41_000_000, true, |_| {});
+    assert!(!queue.prepare_by(|| 41_000_000));
+    assert_eq!(
+        *settings.0.borrow(),
+        [50_000_000, 40_000_000, 45_000_000],
+        "what was cancelled is not met"
+    );
+}
+
 /// With steps that were linear in the number of timers, this would take hours.
 #[test]
 fn a_million_timers_are_no_burden() {
