@@ -95,6 +95,7 @@ mod handle;
 pub mod hyper;
 pub mod io;
 pub mod net;
+pub mod observe;
 mod prefetch;
 mod primitives;
 mod record;

@@ -46,6 +46,7 @@
 
 pub(crate) mod board;
 pub(crate) mod clock;
+mod foreign;
 mod polls;
 mod probes;
 mod questions;
