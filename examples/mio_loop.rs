@@ -22,8 +22,7 @@ fn main() -> io::Result<()> {
     let observer = Observer::new("mio-loop");
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(128));
     let mut listener = TcpListener::bind(address)?;
-    let source =
-        observer.register(poll.registry(), &mut listener, LISTENER, Interest::READABLE)?;
+    let source = observer.register(poll.registry(), &mut listener, LISTENER, Interest::READABLE)?;
     println!("listening on {}", listener.local_addr()?);
     let (mut connections, mut last) = (HashMap::new(), LISTENER);
     loop {

@@ -321,7 +321,8 @@ impl Loop {
                     if generation == 0 { last.checked_add(1).unwrap_or(1) } else { generation };
                 slots.insert(slot, Owner { generation, key });
                 drop(numbers);
-                let loser = before.and_then(|before| self.sources.borrow().get(&before.key).cloned());
+                let loser =
+                    before.and_then(|before| self.sources.borrow().get(&before.key).cloned());
                 if let Some(loser) = loser {
                     loser.release(0);
                 }
@@ -354,7 +355,9 @@ impl Loop {
     fn stale_event(&self, key: mio::Token, readiness: Readiness) {
         if let Numbers::Given { slots, .. } = &*self.numbers.borrow() {
             let mut token = TokenId::unpack(key.0 as u64);
-            let Some(current) = slots.get(&token.slot).map(|owner| owner.generation) else { return };
+            let Some(current) = slots.get(&token.slot).map(|owner| owner.generation) else {
+                return;
+            };
             if token.generation == 0 {
                 token.generation = current;
             }

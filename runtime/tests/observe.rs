@@ -141,7 +141,10 @@ fn a_chain_leads_from_the_kernels_event_to_the_result() {
             if seq == first + 3
     );
     assert!(read, "{chain:?}");
-    let end = matches!(chain[5], Event::PollEnd { verdict: Verdict::Progress, operations: 1, progress: 1, .. });
+    let end = matches!(
+        chain[5],
+        Event::PollEnd { verdict: Verdict::Progress, operations: 1, progress: 1, .. }
+    );
     assert!(end, "{chain:?}");
     // The first event came before there was a task: it is the cause of its first wake all the same.
     assert!(matches!(wakes(&recording)[0], (Cause::Io { event: Some(_), .. }, _)));
@@ -237,7 +240,8 @@ fn wakes_have_their_causes() {
     assert!(!woken.is_never());
     assert_eq!(wakes.len(), 5);
     assert_eq!(recording.board.totals.redundant, 1);
-    let names: Vec<_> = recording.board.tasks.iter().map(|row| recording.string(row.name)).collect();
+    let names: Vec<_> =
+        recording.board.tasks.iter().map(|row| recording.string(row.name)).collect();
     assert_eq!(names, ["first", "second"]);
 }
 
@@ -321,9 +325,8 @@ fn numbers_are_the_observers_own_unless_tokens_are_slots() {
     let live: Vec<_> = recording.board.tokens.iter().map(|row| row.token).collect();
     assert_eq!(live, [third.token(), given.token()]);
     assert_eq!(recording.board.tokens[0].counters.operations, 0, "not the new owner's");
-    let refused = |event: &Event| {
-        matches!(event, Event::ReleaseRefused { reason: RefusalReason::Stale, .. })
-    };
+    let refused =
+        |event: &Event| matches!(event, Event::ReleaseRefused { reason: RefusalReason::Stale, .. });
     assert!(!recording.events.iter().any(refused), "dropping it late is no fault");
 }
 

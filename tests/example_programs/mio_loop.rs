@@ -80,9 +80,8 @@ fn a_loop_of_its_own_is_recorded_to_the_last_operation() {
         assert!(chain.event["after"].as_array().unwrap().contains(&"readable".into()));
     }
     // Each event of the kernel is a transition, and each that was read dry has been consumed.
-    let transitions = |reason| {
-        trace.of_kind("transition").filter(|record| record["reason"] == reason).count()
-    };
+    let transitions =
+        |reason| trace.of_kind("transition").filter(|record| record["reason"] == reason).count();
     let told: u64 = trace.of_kind("turn").map(|turn| turn["events"].as_u64().unwrap()).sum();
     assert_eq!(transitions("event") as u64, told);
     let dry = trace.operations("read", "would-block").len()
