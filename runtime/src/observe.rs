@@ -150,7 +150,6 @@ impl Observer {
     }
 
     /// The settings.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::new()
     }
