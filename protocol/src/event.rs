@@ -8,7 +8,8 @@
 //! Knows nothing of bytes: [`record`](crate::record) packs an event into four words, `encode` and `decode` put it on
 //! the wire.
 
-use crate::ids::{PrimitiveId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
+use crate::fragment::Fragment;
+use crate::ids::{PrimitiveId, Seq, SpanId, Stamp, StringId, TaskId, TimerId, TokenId};
 use crate::readiness::{Direction, Interest, Readiness};
 use std::net::SocketAddr;
 
@@ -203,6 +204,22 @@ impl Cycle {
             Self::SelfWake => Verdict::Spurious,
             Self::Yield => Verdict::Excused,
         }
+    }
+}
+
+codes! {
+    /// How much a span or log record of the application's matters, as `tracing` has it.
+    Level {
+        /// Something failed.
+        Error = 1, "error";
+        /// Something is not as it should be.
+        Warn = 2, "warn";
+        /// Of interest.
+        Info = 3, "info";
+        /// Of interest to developers.
+        Debug = 4, "debug";
+        /// Everything else.
+        Trace = 5, "trace";
     }
 }
 
@@ -737,6 +754,62 @@ pub enum Event {
         /// How long the longest one took.
         longest: u64,
     },
+    /// The application has entered a `tracing` span on the runtime's thread. A future in a span enters it at each poll.
+    SpanEntered {
+        /// The span.
+        span: SpanId,
+        /// Its name.
+        name: StringId,
+        /// What part of the application it belongs to: a module path, as a rule.
+        target: StringId,
+        /// Where in the program it is made.
+        location: StringId,
+        /// How much it matters.
+        level: Level,
+        /// How many records of [`Event::Text`] follow directly: its fields, if they have not been told yet.
+        texts: u8,
+        /// The task that was being polled.
+        task: Option<TaskId>,
+        /// The poll in which it happened.
+        poll: Option<Seq>,
+    },
+    /// The application has left a `tracing` span.
+    SpanExited {
+        /// The span.
+        span: SpanId,
+        /// Its name.
+        name: StringId,
+        /// When it was entered; at most 2⁴⁸ ticks ago.
+        entered: Stamp,
+        /// The task that was being polled.
+        task: Option<TaskId>,
+        /// The poll in which it happened.
+        poll: Option<Seq>,
+    },
+    /// The application has said something: an event of `tracing`.
+    Log {
+        /// How much it matters.
+        level: Level,
+        /// What it said, if that is always the same at this place; else the empty string.
+        message: StringId,
+        /// What part of the application said it: a module path, as a rule.
+        target: StringId,
+        /// Where in the program.
+        location: StringId,
+        /// The span in which it was said.
+        span: Option<SpanId>,
+        /// How many records of [`Event::Text`] follow directly: the rest of the message, and its fields.
+        texts: u8,
+        /// The task that was being polled.
+        task: Option<TaskId>,
+        /// The poll in which it happened.
+        poll: Option<Seq>,
+    },
+    /// A piece of the text that belongs to the last [`Event::SpanEntered`] or [`Event::Log`].
+    Text {
+        /// The piece.
+        text: Fragment,
+    },
     /// A record of a kind that this version does not know.
     Unknown {
         /// The kind's code.
@@ -768,6 +841,10 @@ impl Event {
             Self::Timer { .. } => kind::TIMER,
             Self::FreelistGrown { .. } => kind::FREELIST_GROWN,
             Self::Repeats { .. } => kind::REPEATS,
+            Self::SpanEntered { .. } => kind::SPAN_ENTERED,
+            Self::SpanExited { .. } => kind::SPAN_EXITED,
+            Self::Log { .. } => kind::LOG,
+            Self::Text { .. } => kind::TEXT,
             Self::Unknown { kind } => *kind,
         }
     }
@@ -783,6 +860,9 @@ impl Event {
             | Self::PollEnd { task, .. }
             | Self::Repeats { task, .. } => Some(task),
             Self::Operation { task, .. }
+            | Self::SpanEntered { task, .. }
+            | Self::SpanExited { task, .. }
+            | Self::Log { task, .. }
             | Self::WaitBegin { task, .. }
             | Self::WaitEnd { task, .. } => task,
             _ => None,
@@ -812,9 +892,13 @@ pub mod kind {
     pub const TIMER: u8 = 17;
     pub const FREELIST_GROWN: u8 = 18;
     pub const REPEATS: u8 = 19;
+    pub const SPAN_ENTERED: u8 = 20;
+    pub const SPAN_EXITED: u8 = 21;
+    pub const LOG: u8 = 22;
+    pub const TEXT: u8 = 23;
 
     /// The largest code in use.
-    pub const LAST: u8 = REPEATS;
+    pub const LAST: u8 = TEXT;
 
     /// The words on the screen and in traces, by code.
     pub const NAMES: [&str; LAST as usize + 1] = [
@@ -838,5 +922,9 @@ pub mod kind {
         "timer",
         "freelist-grown",
         "repeats",
+        "span-entered",
+        "span-exited",
+        "log",
+        "text",
     ];
 }

@@ -1,7 +1,7 @@
 //! Identifiers: small `Copy` numbers that mean the same in the ring, on the wire, in a trace and on the screen.
 //!
 //! An identifier never points at anything. Zero means "none" where a word has to hold an optional one, so live task,
-//! timer, primitive, string and runtime ids start at one.
+//! timer, primitive, span, string and runtime ids start at one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -102,6 +102,16 @@ number_id! {
 
 impl PrimitiveId {
     /// The largest number of a primitive that a record can carry.
+    pub const MAX: Self = Self((1 << 48) - 1);
+}
+
+number_id! {
+    /// A `tracing` span of the application's, numbered per process. At most 48 bits wide ([`SpanId::MAX`]).
+    SpanId(u64)
+}
+
+impl SpanId {
+    /// The largest number of a span that a record can carry.
     pub const MAX: Self = Self((1 << 48) - 1);
 }
 

@@ -14,6 +14,7 @@ mod context;
 pub mod decode;
 pub mod encode;
 pub mod event;
+pub mod fragment;
 pub mod frame;
 pub mod ids;
 pub mod limits;
@@ -25,5 +26,5 @@ pub mod trace;
 mod varint;
 
 pub use event::{Event, Record};
-pub use ids::{PrimitiveId, RuntimeId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
+pub use ids::{PrimitiveId, RuntimeId, Seq, SpanId, Stamp, StringId, TaskId, TimerId, TokenId};
 pub use readiness::{Direction, Interest, Readiness};

@@ -24,6 +24,9 @@ pub const MAX_SNAPSHOT_ROWS: usize = 1 << 18;
 /// Bytes a single record may take in a batch of events. The largest one today takes fewer than 64.
 pub const MAX_RECORD: usize = 255;
 
+/// Records of text that may follow a span's entry or a log record.
+pub const MAX_TEXTS: usize = 8;
+
 /// `text`, cut to at most [`MAX_STRING`] bytes at a character boundary.
 #[must_use]
 pub fn cut(text: &str) -> &str {

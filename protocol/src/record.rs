@@ -15,11 +15,12 @@
 
 use crate::clock::ClockMap;
 use crate::event::{
-    Address, Cause, Cycle, Event, Operation, OperationResult, PollResult, Record, RefusalReason,
-    Side, SourceKind, Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict,
-    WaitFor, WaitOutcome, WakeOutcome, WokenBy, kind,
+    Address, Cause, Cycle, Event, Level, Operation, OperationResult, PollResult, Record,
+    RefusalReason, Side, SourceKind, Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode,
+    Verdict, WaitFor, WaitOutcome, WakeOutcome, WokenBy, kind,
 };
-use crate::ids::{PrimitiveId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
+use crate::fragment::Fragment;
+use crate::ids::{PrimitiveId, Seq, SpanId, Stamp, StringId, TaskId, TimerId, TokenId};
 use crate::readiness::{Direction, Interest, Readiness};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -245,8 +246,77 @@ fn pack(seq: Seq, at: Stamp, event: &Event) -> Packed {
                 busy.min(SHORT_MAX) | at.since(first).min(AGE_MAX) << SHORT_BITS,
             )
         }
+        Event::SpanEntered { span, name, target, location, level, texts, task, poll } => {
+            let [low, high] = short(location).to_le_bytes();
+            packed(
+                head(
+                    kind::SPAN_ENTERED,
+                    level.code() | texts << 4,
+                    low,
+                    high,
+                    shorts(name, target),
+                ),
+                span.0 & TASK_MASK,
+                task_and_poll(seq, task, poll),
+            )
+        }
+        Event::SpanExited { span, name, entered, task, poll } => {
+            let age = at.since(entered).min(TASK_MASK);
+            let [low, high] = ((age >> 32) as u16).to_le_bytes();
+            packed(
+                head(kind::SPAN_EXITED, 0, low, high, age as u32),
+                span.0 & TASK_MASK | u64::from(short(name)) << TASK_BITS,
+                task_and_poll(seq, task, poll),
+            )
+        }
+        Event::Log { level, message, target, location, span, texts, task, poll } => {
+            let [low, high] = short(location).to_le_bytes();
+            packed(
+                head(kind::LOG, level.code() | texts << 4, low, high, shorts(message, target)),
+                SpanId::word(span) & TASK_MASK,
+                task_and_poll(seq, task, poll),
+            )
+        }
+        Event::Text { text } => pack_text(text),
         Event::Unknown { kind } => packed(head(kind, 0, 0, 0, 0), 0, 0),
     }
+}
+
+/// A string's number in 16 bits: the table has no more entries than that.
+#[inline]
+fn short(string: StringId) -> u16 {
+    const { assert!(crate::limits::MAX_STRINGS == 1 << 16) };
+    u16::try_from(string.0).unwrap_or(u16::MAX)
+}
+
+#[inline]
+fn shorts(low: StringId, high: StringId) -> u32 {
+    u32::from(short(low)) | u32::from(short(high)) << 16
+}
+
+/// The task of a record, and how far back the poll is.
+#[inline]
+fn task_and_poll(seq: Seq, task: Option<TaskId>, poll: Option<Seq>) -> u64 {
+    let back = u16::try_from(distance(seq, poll)).unwrap_or(0);
+    (TaskId::word(task) & TASK_MASK) | u64::from(back) << TASK_BITS
+}
+
+/// The text's first six bytes stand in the head, behind its length.
+fn pack_text(text: Fragment) -> Packed {
+    let (length, bytes) = text.parts();
+    let (first, rest) = bytes.split_at(6);
+    let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| rest[at + byte]));
+    let [b, c, d @ ..] = std::array::from_fn::<u8, 6, _>(|byte| first[byte]);
+    Packed { head: head(kind::TEXT, length, b, c, u32::from_le_bytes(d)), x: word(0), y: word(8) }
+}
+
+fn unpack_text(fields: &Fields) -> Option<Fragment> {
+    let mut bytes = [0; Fragment::MAX];
+    bytes[..2].copy_from_slice(&[fields.b, fields.c]);
+    bytes[2..6].copy_from_slice(&fields.d.to_le_bytes());
+    bytes[6..14].copy_from_slice(&fields.x.to_le_bytes());
+    bytes[14..].copy_from_slice(&fields.y.to_le_bytes());
+    Fragment::from_bytes(bytes.get(..usize::from(fields.a))?)
 }
 
 fn pack_address(slot: u32, side: Side, address: Address) -> Packed {
@@ -535,6 +605,37 @@ fn unpack(code: u8, fields: &Fields, clock: &ClockMap) -> Option<Event> {
                 longest: clock.map_length(longest_low | u64::from(longest_high) << 16),
             }
         }
+        kind::SPAN_ENTERED => Event::SpanEntered {
+            span: SpanId(x & TASK_MASK),
+            name: StringId(d & 0xFFFF),
+            target: StringId(d >> 16),
+            location: StringId(u16::from_le_bytes([b, c]).into()),
+            level: Level::from_code(a & 0xF)?,
+            texts: a >> 4,
+            task: TaskId::from_word(y & TASK_MASK),
+            poll: link(seq, (y >> TASK_BITS) as u32),
+        },
+        kind::SPAN_EXITED => {
+            let age = u64::from(d) | u64::from(u16::from_le_bytes([b, c])) << 32;
+            Event::SpanExited {
+                span: SpanId(x & TASK_MASK),
+                name: StringId((x >> TASK_BITS) as u32),
+                entered: clock.map(Stamp(fields.at.0.saturating_sub(age))),
+                task: TaskId::from_word(y & TASK_MASK),
+                poll: link(seq, (y >> TASK_BITS) as u32),
+            }
+        }
+        kind::LOG => Event::Log {
+            level: Level::from_code(a & 0xF)?,
+            message: StringId(d & 0xFFFF),
+            target: StringId(d >> 16),
+            location: StringId(u16::from_le_bytes([b, c]).into()),
+            span: SpanId::from_word(x & TASK_MASK),
+            texts: a >> 4,
+            task: TaskId::from_word(y & TASK_MASK),
+            poll: link(seq, (y >> TASK_BITS) as u32),
+        },
+        kind::TEXT => Event::Text { text: unpack_text(fields)? },
         _ => return None,
     })
 }

@@ -1,6 +1,6 @@
 //! The endpoint that inspectors attach to: one thread per process, and a Unix socket.
 //!
-//! It is started by the first `block_on`, and sleeps until somebody connects. It never touches a runtime: it reads the
+//! It is started by the first `block_on`, or the first turn of an observed loop, and sleeps until somebody connects. It never touches a runtime: it reads the
 //! ring and the board that each recorder leaves in memory, so an attach neither wakes nor slows the observed thread, and
 //! works while that thread hangs.
 //!

@@ -8,7 +8,7 @@ mod async_fd;
 pub(crate) mod bell;
 pub(crate) mod driver;
 mod handle;
-mod slots;
+pub(crate) mod slots;
 pub(crate) mod source;
 mod token;
 mod waits;

@@ -44,6 +44,8 @@
 //!    reports who has not.
 //! 8. **Other libraries**: with [cargo features](#cargo-features), hyper 1, async-tungstenite, futures-rustls and much else
 //!    run on these sockets, unchanged.
+//! 9. **Event loops of your own** ([`observe`]): a mio loop written by hand gets the same token table, readiness, freelist
+//!    and timeline, without any of the above.
 //!
 //! # Coming from tokio
 //!
@@ -95,6 +97,7 @@ mod handle;
 pub mod hyper;
 pub mod io;
 pub mod net;
+pub mod observe;
 mod prefetch;
 mod primitives;
 mod record;

@@ -18,6 +18,7 @@ mod unix_datagram;
 mod unix_listener;
 mod unix_stream;
 
+pub(crate) use self::stream::transferred;
 pub use addresses::{ToSocketAddrs, lookup_host};
 pub use tcp_listener::TcpListener;
 pub use tcp_socket::TcpSocket;

@@ -46,6 +46,7 @@
 
 pub(crate) mod board;
 pub(crate) mod clock;
+mod foreign;
 pub(crate) mod header;
 pub(crate) mod layout;
 pub(crate) mod mapped;

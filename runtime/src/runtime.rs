@@ -217,6 +217,12 @@ impl Core {
     }
 }
 
+/// A number for a runtime, or another observed loop, that no other in this process has.
+pub(crate) fn next_runtime_id() -> RuntimeId {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    RuntimeId(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+}
+
 impl Runtime {
     /// A runtime with the defaults of [`Builder`].
     ///
@@ -228,10 +234,9 @@ impl Runtime {
     }
 
     pub(crate) fn build(builder: &Builder) -> io::Result<Self> {
-        static LAST_ID: AtomicU32 = AtomicU32::new(0);
         let (driver, bell) = Driver::new(builder)?;
         let timers = TimerQueue::new(&driver)?;
-        let id = RuntimeId(LAST_ID.fetch_add(1, Ordering::Relaxed) + 1);
+        let id = next_runtime_id();
         let recorder = Recorder::new(id, &builder.record)?;
         if driver.capacity() > 0 {
             recorder.freelist_grown(driver.capacity());

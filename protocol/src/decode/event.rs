@@ -8,12 +8,13 @@ use crate::context::{
     Context, LENGTH_BIAS, LENGTH_FOLLOWS, TAG_GAP, TAG_KIND, TAG_LENGTH_SHIFT, TAG_OTHER,
 };
 use crate::event::{
-    Cause, Cycle, Event, Operation, PollResult, Record, RefusalReason, Side, SourceKind, Subject,
-    TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
+    Cause, Cycle, Event, Level, Operation, PollResult, Record, RefusalReason, Side, SourceKind,
+    Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
     WakeOutcome, WokenBy, kind,
 };
+use crate::fragment::Fragment;
 use crate::frame::ServerFrame;
-use crate::ids::{PrimitiveId, Seq, Stamp, StringId, TaskId, TimerId, TokenId};
+use crate::ids::{PrimitiveId, Seq, SpanId, Stamp, StringId, TaskId, TimerId, TokenId};
 use crate::limits;
 use crate::readiness::{Direction, Interest, Readiness};
 use crate::record::{BY_OUTSIDE, BY_TASK, BY_THREAD, result_from_words};
@@ -166,8 +167,62 @@ impl Body<'_, '_> {
                 growths: self.u32("growths")?,
             })),
             kind::REPEATS => self.repeats(),
+            kind::SPAN_ENTERED => self.span_entered(),
+            kind::SPAN_EXITED => Ok(Some(Event::SpanExited {
+                span: SpanId(self.number("span")?),
+                name: StringId(self.u32("name")?),
+                entered: Stamp(self.ago("entry into a span")?),
+                task: self.absolute_task()?,
+                poll: self.link()?,
+            })),
+            kind::LOG => self.log(),
+            kind::TEXT => self.text(),
             _ => Ok(None),
         }
+    }
+
+    fn span_entered(&mut self) -> Result<Option<Event>, DecodeError> {
+        let codes = self.byte("level and texts")?;
+        let (span, name) = (SpanId(self.number("span")?), StringId(self.u32("name")?));
+        let (target, location) = (StringId(self.u32("target")?), StringId(self.u32("location")?));
+        let (task, poll) = (self.absolute_task()?, self.link()?);
+        let texts = codes >> 4;
+        Ok(Level::from_code(codes & 0xF).map(|level| Event::SpanEntered {
+            span,
+            name,
+            target,
+            location,
+            level,
+            texts,
+            task,
+            poll,
+        }))
+    }
+
+    fn log(&mut self) -> Result<Option<Event>, DecodeError> {
+        let codes = self.byte("level and texts")?;
+        let message = StringId(self.u32("message")?);
+        let (target, location) = (StringId(self.u32("target")?), StringId(self.u32("location")?));
+        let span = SpanId::from_word(self.number("span")?);
+        let (task, poll) = (self.absolute_task()?, self.link()?);
+        let texts = codes >> 4;
+        Ok(Level::from_code(codes & 0xF).map(|level| Event::Log {
+            level,
+            message,
+            target,
+            location,
+            span,
+            texts,
+            task,
+            poll,
+        }))
+    }
+
+    /// A text that is too long, or is none, makes an unknown record.
+    fn text(&mut self) -> Result<Option<Event>, DecodeError> {
+        let length = self.at_most(limits::MAX_RECORD as u64, "length of a text")? as usize;
+        let bytes = self.fields.take(length, "text")?;
+        Ok(Fragment::from_bytes(bytes).map(|text| Event::Text { text }))
     }
 
     fn repeats(&mut self) -> Result<Option<Event>, DecodeError> {

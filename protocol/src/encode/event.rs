@@ -4,7 +4,7 @@
 use super::{frame_kind, framed};
 use crate::context::{Context, LENGTH_BIAS, LENGTH_FOLLOWS, TAG_GAP, TAG_LENGTH_SHIFT, TAG_OTHER};
 use crate::event::{Cause, Event, Record, Subject, WaitFor, WakeOutcome, WokenBy};
-use crate::ids::{PrimitiveId, RuntimeId, Seq, TaskId, TokenId};
+use crate::ids::{PrimitiveId, RuntimeId, Seq, SpanId, TaskId, TokenId};
 use crate::limits;
 use crate::record::{BY_OUTSIDE, BY_TASK, BY_THREAD, result_words};
 use crate::varint::{put, put_signed};
@@ -195,8 +195,40 @@ impl Body<'_> {
                 self.number(shortest);
                 self.number(longest);
             }
+            Event::SpanEntered { span, name, target, location, level, texts, task, poll } => {
+                self.byte(level.code() | texts << 4);
+                self.number(span.0);
+                for string in [name, target, location] {
+                    self.number(string.0);
+                }
+                self.task_and_poll(task, poll);
+            }
+            Event::SpanExited { span, name, entered, task, poll } => {
+                self.number(span.0);
+                self.number(name.0);
+                self.ago(entered.0);
+                self.task_and_poll(task, poll);
+            }
+            Event::Log { level, message, target, location, span, texts, task, poll } => {
+                self.byte(level.code() | texts << 4);
+                for string in [message, target, location] {
+                    self.number(string.0);
+                }
+                self.number(SpanId::word(span));
+                self.task_and_poll(task, poll);
+            }
+            Event::Text { text } => {
+                self.number(text.as_bytes().len() as u64);
+                self.out.extend_from_slice(text.as_bytes());
+            }
             Event::Unknown { .. } => {}
         }
+    }
+
+    /// The context stays as it is, for readers that skip the record.
+    fn task_and_poll(&mut self, task: Option<TaskId>, poll: Option<Seq>) {
+        self.number(TaskId::word(task));
+        self.link(poll);
     }
 
     fn wake(&mut self, task: TaskId, cause: Cause, outcome: WakeOutcome) {

@@ -5,16 +5,17 @@ use nexus_protocol::board::{
     total_word,
 };
 use nexus_protocol::event::{
-    Address, Cause, Cycle, Operation, OperationResult, PollResult, RefusalReason, Side, SourceKind,
-    Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
-    WakeOutcome, WokenBy,
+    Address, Cause, Cycle, Level, Operation, OperationResult, PollResult, RefusalReason, Side,
+    SourceKind, Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor,
+    WaitOutcome, WakeOutcome, WokenBy,
 };
+use nexus_protocol::fragment::Fragment;
 use nexus_protocol::frame::{
     ClientFrame, Goodbye, KindFilter, Process, RuntimeInfo, ServerFrame, Subscribe,
 };
 use nexus_protocol::{
-    Direction, Event, Interest, PrimitiveId, Readiness, Record, RuntimeId, Seq, Stamp, StringId,
-    TaskId, TimerId, TokenId,
+    Direction, Event, Interest, PrimitiveId, Readiness, Record, RuntimeId, Seq, SpanId, Stamp,
+    StringId, TaskId, TimerId, TokenId,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -231,8 +232,37 @@ fn task_event() -> BoxedStrategy<Event> {
     .boxed()
 }
 
+fn span() -> impl Strategy<Value = SpanId> + Clone {
+    prop_oneof![4 => 1..300_u64, 1 => 1..=SpanId::MAX.0].prop_map(SpanId)
+}
+
+/// What the application's own spans and events leave. The stamp of an entry is an age, as in [`linked`].
+fn of_the_application() -> BoxedStrategy<Event> {
+    let place = (select(Level::ALL), string_id(), string_id(), string_id(), 0..16_u8);
+    let poll = (option::of(task()), distance());
+    let age = prop_oneof![3 => 0..2000_u64, 1 => 0..1_u64 << 48];
+    prop_oneof![
+        (span(), place.clone(), poll.clone()).prop_map(
+            |(span, (level, name, target, location, texts), (task, poll))| {
+                Event::SpanEntered { span, name, target, location, level, texts, task, poll }
+            }
+        ),
+        (span(), string_id(), age, poll.clone()).prop_map(|(span, name, age, (task, poll))| {
+            Event::SpanExited { span, name, entered: Stamp(age), task, poll }
+        }),
+        (option::of(span()), place, poll).prop_map(
+            |(span, (level, message, target, location, texts), (task, poll))| {
+                Event::Log { level, message, target, location, span, texts, task, poll }
+            }
+        ),
+        ".{0,22}".prop_map(|text| Event::Text { text: Fragment::split(&text).0 }),
+    ]
+    .boxed()
+}
+
 fn other_event() -> BoxedStrategy<Event> {
     prop_oneof![
+        of_the_application(),
         (number(), small(), select(TurnMode::ALL), stamp()).prop_map(
             |(number, events, mode, parked)| Event::Turn { number, events, mode, parked }
         ),
@@ -282,6 +312,18 @@ fn linked(event: Event, seq: Seq, at: Stamp) -> Event {
         Event::Repeats { task, cycle, count, first: age, busy, shortest, longest } => {
             let first = Stamp(at.0.saturating_sub(age.0 % (1 << 40)));
             Event::Repeats { task, cycle, count, first, busy, shortest, longest }
+        }
+        Event::SpanEntered { span, name, target, location, level, texts, task, poll } => {
+            let poll = link(poll);
+            Event::SpanEntered { span, name, target, location, level, texts, task, poll }
+        }
+        Event::SpanExited { span, name, entered: age, task, poll } => {
+            let entered = Stamp(at.0.saturating_sub(age.0));
+            Event::SpanExited { span, name, entered, task, poll: link(poll) }
+        }
+        Event::Log { level, message, target, location, span, texts, task, poll } => {
+            let poll = link(poll);
+            Event::Log { level, message, target, location, span, texts, task, poll }
         }
         other => other,
     }

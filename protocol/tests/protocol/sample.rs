@@ -4,16 +4,17 @@ use nexus_protocol::board::{
     Activity, Snapshot, TaskCounters, TaskRow, TaskState, TokenCounters, TokenRow, Totals,
 };
 use nexus_protocol::event::{
-    Address, Cause, Cycle, Operation, OperationResult, PollResult, RefusalReason, Side, SourceKind,
-    Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
-    WakeOutcome, WokenBy,
+    Address, Cause, Cycle, Level, Operation, OperationResult, PollResult, RefusalReason, Side,
+    SourceKind, Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor,
+    WaitOutcome, WakeOutcome, WokenBy,
 };
+use nexus_protocol::fragment::Fragment;
 use nexus_protocol::frame::{
     ClientFrame, Goodbye, KindFilter, Process, RuntimeInfo, ServerFrame, Subscribe,
 };
 use nexus_protocol::{
-    Direction, Event, Interest, PrimitiveId, Readiness, Record, RuntimeId, Stamp, StringId, TaskId,
-    TimerId, TokenId,
+    Direction, Event, Interest, PrimitiveId, Readiness, Record, RuntimeId, SpanId, Stamp, StringId,
+    TaskId, TimerId, TokenId,
 };
 use std::net::SocketAddr;
 
@@ -24,6 +25,7 @@ const MAIN: TaskId = TaskId(1);
 const CONNECTION: TaskId = TaskId(2);
 const TIMER: TimerId = TimerId(40);
 const CHANNEL: PrimitiveId = PrimitiveId(12);
+const SPAN: SpanId = SpanId(3);
 
 /// What the client says.
 pub(crate) fn client() -> Vec<ClientFrame> {
@@ -45,7 +47,7 @@ pub(crate) fn server() -> Vec<ServerFrame> {
         ServerFrame::Snapshot(Box::new(snapshot())),
         ServerFrame::Loss { runtime: RUNTIME, from: 0, to: 1000 },
         events(),
-        ServerFrame::Events { runtime: RUNTIME, records: vec![], next_seq: 1048, filtered: 3 },
+        ServerFrame::Events { runtime: RUNTIME, records: vec![], next_seq: 1056, filtered: 3 },
         ServerFrame::Goodbye(Goodbye::Finished),
     ]
 }
@@ -263,6 +265,14 @@ fn events() -> ServerFrame {
         (0, wake(MAIN, by_thread, WakeOutcome::Redundant)),
         (0, wake(MAIN, Cause::Primitive { primitive: CHANNEL, by: WokenBy::Outside }, WakeOutcome::Redundant)),
         (5_000_000, Event::Repeats { task: MAIN, cycle: Cycle::SelfWake, count: 204_011, first: Stamp(1_234_580_001_700), busy: 4_900_321, shortest: 19, longest: 1_230 }),
+        (100, Event::PollStart { task: MAIN, number: 204_013, wake: Some(1044) }),
+        (20, Event::SpanEntered { span: SPAN, name: StringId(2), target: StringId(1), location: StringId(1), level: Level::Info, texts: 1, task: Some(MAIN), poll: Some(1045) }),
+        (0, Event::Text { text: Fragment::split("order=7").0 }),
+        (30, Event::Log { level: Level::Warn, message: StringId(2), target: StringId(1), location: StringId(1), span: Some(SPAN), texts: 2, task: Some(MAIN), poll: Some(1045) }),
+        (0, Event::Text { text: Fragment::split("reason=\"straße\" late=t").0 }),
+        (0, Event::Text { text: Fragment::split("rue").0 }),
+        (40, Event::SpanExited { span: SPAN, name: StringId(2), entered: Stamp(1_234_585_001_570), task: Some(MAIN), poll: Some(1045) }),
+        (0, Event::Log { level: Level::Trace, message: StringId::EMPTY, target: StringId(1), location: StringId(1), span: None, texts: 0, task: None, poll: None }),
     ];
     let mut at = 1_234_580_000_000;
     let mut records = Vec::new();
@@ -271,5 +281,5 @@ fn events() -> ServerFrame {
         let filtered = if index < 29 { 0 } else { 5 };
         records.push(Record { seq: 1000 + index as u64 + filtered, at: Stamp(at), event });
     }
-    ServerFrame::Events { runtime: RUNTIME, records, next_seq: 1045, filtered: 5 }
+    ServerFrame::Events { runtime: RUNTIME, records, next_seq: 1053, filtered: 5 }
 }

@@ -3,7 +3,7 @@
 use nexus_protocol::board::{Totals, task_word, token_word};
 use nexus_protocol::encode::frame_kind;
 use nexus_protocol::event::{
-    Cause, Operation, PollResult, RefusalReason, Side, SourceKind, TaskOutcome, TimerAction,
+    Cause, Level, Operation, PollResult, RefusalReason, Side, SourceKind, TaskOutcome, TimerAction,
     TransitionReason, TurnMode, Verdict, WaitOutcome, WakeOutcome, kind,
 };
 use nexus_protocol::limits;
@@ -39,6 +39,7 @@ fn codes_are_those_of_the_specification() {
         ("outcome of a wake", codes(WakeOutcome::ALL, WakeOutcome::code, WakeOutcome::name)),
         ("outcome of a wait", codes(WaitOutcome::ALL, WaitOutcome::code, WaitOutcome::name)),
         ("result of a poll", codes(PollResult::ALL, PollResult::code, PollResult::name)),
+        ("level", codes(Level::ALL, Level::code, Level::name)),
         ("verdict", codes(Verdict::ALL, Verdict::code, Verdict::name)),
         ("operation", codes(Operation::ALL, Operation::code, Operation::name)),
         ("action", codes(TimerAction::ALL, TimerAction::code, TimerAction::name)),
@@ -95,6 +96,7 @@ fn limits_are_those_of_the_specification() {
         ("entries of the string table", limits::MAX_STRINGS),
         ("records in a frame", limits::MAX_BATCH),
         ("body of a record", limits::MAX_RECORD),
+        ("texts behind a record", limits::MAX_TEXTS),
         ("rows of either kind in a frame", limits::MAX_ROWS),
         ("rows of either kind in a snapshot", limits::MAX_SNAPSHOT_ROWS),
         ("runtimes in a hello", limits::MAX_RUNTIMES),

@@ -210,7 +210,8 @@ fn fire(
     recorder.with_cause(Cause::Io { token, direction, event }, || wake_contained(waiter.waker));
 }
 
-fn readiness_of(event: &Event) -> Readiness {
+/// What an event of the kernel says.
+pub(crate) fn readiness_of(event: &Event) -> Readiness {
     let mut readiness = Readiness::EMPTY;
     for (bit, set) in [
         (Readiness::READABLE, event.is_readable()),
@@ -240,7 +241,23 @@ fn mio_interest(interest: Interest) -> io::Result<mio::Interest> {
     .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the interest in a source is empty"))
 }
 
-fn errno(result: &io::Result<()>) -> u32 {
+/// The inverse of [`mio_interest`].
+pub(crate) fn interest_of(interest: mio::Interest) -> Interest {
+    let mut own = Interest::EMPTY;
+    for (bit, set) in [
+        (Interest::READABLE, interest.is_readable()),
+        (Interest::WRITABLE, interest.is_writable()),
+        (Interest::PRIORITY, interest.is_priority()),
+    ] {
+        if set {
+            own |= bit;
+        }
+    }
+    own
+}
+
+/// The number for an error, as records have it; zero for none.
+pub(crate) fn errno(result: &io::Result<()>) -> u32 {
     match result {
         Ok(()) => 0,
         Err(error) => error.raw_os_error().map_or(u32::MAX, |code| code.unsigned_abs()),

@@ -261,7 +261,7 @@ impl Slot {
 }
 
 /// The bits that an operation in this direction consumes.
-fn own_bits(direction: Direction) -> Readiness {
+pub(crate) fn own_bits(direction: Direction) -> Readiness {
     match direction {
         Direction::Readable => Readiness::READABLE | Readiness::PRIORITY,
         Direction::Writable => Readiness::WRITABLE,

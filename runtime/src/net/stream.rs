@@ -277,7 +277,7 @@ fn sent(bytes: usize, asked: usize) -> Attempt<usize> {
 }
 
 /// Bytes as the recorder counts them.
-pub(super) fn transferred(bytes: usize) -> u32 {
+pub(crate) fn transferred(bytes: usize) -> u32 {
     // One call transfers less than 2 GiB.
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -89,6 +89,12 @@ impl Evidence {
         Self(answered.0 | flag(first, Self::FIRST) | before)
     }
 
+    /// The same, if the poll answers such a wake too.
+    #[inline]
+    pub(super) fn with(self, answered: Answered) -> Self {
+        Self(self.0 | answered.0)
+    }
+
     /// The judgement on a poll that has returned, with or without an operation that completed in it.
     #[inline]
     pub(super) fn judge(self, result: PollResult, progress: bool) -> Judgement {

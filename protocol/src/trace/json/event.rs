@@ -146,6 +146,34 @@ fn fields(event: &Event, strings: &Strings, line: &mut Object<'_>) {
             line.number("shortest_ns", shortest);
             line.number("longest_ns", longest);
         }
+        Event::SpanEntered { span, name, target, location, level, texts, task, poll } => {
+            line.number("span", span.0);
+            line.text("name", strings.text(name));
+            line.word("level", level.name());
+            line.text("target", strings.text(target));
+            line.text("location", strings.text(location));
+            line.number("texts", texts);
+            line.task("task", task);
+            line.optional("poll", poll);
+        }
+        Event::SpanExited { span, name, entered, task, poll } => {
+            line.number("span", span.0);
+            line.text("name", strings.text(name));
+            line.number("entered_ns", entered.0);
+            line.task("task", task);
+            line.optional("poll", poll);
+        }
+        Event::Log { level, message, target, location, span, texts, task, poll } => {
+            line.word("level", level.name());
+            line.text("message", strings.text(message));
+            line.text("target", strings.text(target));
+            line.text("location", strings.text(location));
+            line.optional("span", span.map(|span| span.0));
+            line.number("texts", texts);
+            line.task("task", task);
+            line.optional("poll", poll);
+        }
+        Event::Text { text } => line.text("text", text.as_str()),
         Event::Unknown { .. } => {}
     }
 }

@@ -7,11 +7,12 @@ use super::{
     Fault, Intern, Target, Text, Token, Words, address, direction, need, target, text, word,
 };
 use crate::event::{
-    Cause, Cycle, Event, Operation, OperationResult, PollResult, RefusalReason, Side, SourceKind,
-    Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
-    WakeOutcome, WokenBy, kind,
+    Cause, Cycle, Event, Level, Operation, OperationResult, PollResult, RefusalReason, Side,
+    SourceKind, Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor,
+    WaitOutcome, WakeOutcome, WokenBy, kind,
 };
-use crate::ids::{PrimitiveId, Seq, Stamp, TaskId, TimerId, TokenId};
+use crate::fragment::Fragment;
+use crate::ids::{PrimitiveId, Seq, SpanId, Stamp, TaskId, TimerId, TokenId};
 use crate::readiness::Direction;
 use crate::trace::json::event::value_key;
 use serde::Deserialize;
@@ -69,6 +70,17 @@ pub(in crate::trace::json) struct EventLine<'a> {
     location: Option<Text<'a>>,
     #[serde(borrow)]
     name: Option<Text<'a>>,
+    #[serde(borrow)]
+    level: Option<Text<'a>>,
+    #[serde(borrow)]
+    target: Option<Text<'a>>,
+    #[serde(borrow)]
+    message: Option<Text<'a>>,
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
+    span: Option<u64>,
+    texts: Option<u8>,
+    entered_ns: Option<u64>,
     before: Option<Words>,
     after: Option<Words>,
     readiness: Option<Words>,
@@ -151,6 +163,9 @@ impl EventLine<'_> {
             kind::REPEATS => Ok(word(&self.cycle, "cycle", Cycle::from_name)?
                 .map(|cycle| self.repeats(cycle))
                 .transpose()?),
+            kind::SPAN_ENTERED | kind::SPAN_EXITED | kind::LOG | kind::TEXT => {
+                self.of_the_application(code, intern)
+            }
             kind::FREELIST_GROWN => Ok(Some(Event::FreelistGrown {
                 capacity: need(self.capacity, "capacity")?,
                 live: need(self.live, "live")?,
@@ -240,6 +255,40 @@ impl EventLine<'_> {
                     None => return Ok(None),
                 }
             }
+        }))
+    }
+
+    fn of_the_application(
+        &self,
+        code: u8,
+        intern: &mut dyn Intern,
+    ) -> Result<Option<Event>, Fault> {
+        if code == kind::TEXT {
+            let text = self.text.as_ref().ok_or("the field \"text\" is missing")?;
+            return Ok(Fragment::from_bytes(text.0.as_bytes()).map(|text| Event::Text { text }));
+        }
+        let (task, poll) = (self.task.map(TaskId), self.poll);
+        if code == kind::SPAN_EXITED {
+            let span = SpanId(need(self.span, "span")?);
+            let name = text(&self.name, "name", intern)?;
+            let entered = Stamp(need(self.entered_ns, "entered_ns")?);
+            return Ok(Some(Event::SpanExited { span, name, entered, task, poll }));
+        }
+        let Some(level) = word(&self.level, "level", Level::from_name)? else { return Ok(None) };
+        let target = text(&self.target, "target", intern)?;
+        let location = text(&self.location, "location", intern)?;
+        let texts = need(self.texts, "texts")?;
+        if texts > 0xF {
+            return Err("the field \"texts\" is out of range".into());
+        }
+        Ok(Some(if code == kind::LOG {
+            let message = text(&self.message, "message", intern)?;
+            let span = self.span.map(SpanId);
+            Event::Log { level, message, target, location, span, texts, task, poll }
+        } else {
+            let span = SpanId(need(self.span, "span")?);
+            let name = text(&self.name, "name", intern)?;
+            Event::SpanEntered { span, name, target, location, level, texts, task, poll }
         }))
     }
 
