@@ -57,7 +57,7 @@ fn given_to(process: &Process) -> Vec<PathBuf> {
 /// The same, as the process itself would say it.
 fn given_to_itself(process: &Process) -> Vec<PathBuf> {
     let environment = process.environment();
-    named(|name| environment.get(name), process.uid)
+    named(|name| environment.get(name), process.inner_uid())
 }
 
 /// Where a process has bound a socket called like its endpoint's: a program may have changed its environment since it

@@ -69,6 +69,12 @@ impl Process {
         Environment(fs::read(format!("/proc/{}/environ", self.pid)).unwrap_or_default())
     }
 
+    /// The number its user has for it: another one in a user namespace of its own.
+    pub(crate) fn inner_uid(&self) -> u32 {
+        let map = fs::read_to_string(format!("/proc/{}/uid_map", self.pid)).unwrap_or_default();
+        inner_uid(self.uid, &map).unwrap_or(self.uid)
+    }
+
     /// Which file system it sees, if we may know.
     pub(crate) fn view(&self) -> Option<View> {
         View::at(&format!("/proc/{}", self.pid))
@@ -99,6 +105,16 @@ impl Process {
         // The kernel says so when the file has been replaced since, as after a rebuild.
         Some(name.strip_suffix(" (deleted)").map(str::to_owned).unwrap_or(name))
     }
+}
+
+/// Looks a user up in a map of user numbers: lines of *first number inside, first number outside, how many*.
+fn inner_uid(uid: u32, map: &str) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(|number| number.parse::<u32>().ok());
+        let (inside, outside, count) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        let offset = uid.checked_sub(outside).filter(|&offset| offset < count)?;
+        inside.checked_add(offset)
+    })
 }
 
 /// What a program was given when it started.
@@ -188,6 +204,15 @@ mod tests {
         assert_eq!(own.foreign_network(), None);
         assert_eq!(own.environment().get("PATH"), std::env::var_os("PATH"));
         assert_eq!(own.environment().get("PAT"), None);
+    }
+
+    #[test]
+    fn users_have_other_numbers_in_a_container() {
+        let map = "         0       1000          1\n         1     100000      65536\n";
+        let inside = [1000, 100_000, 100_032, 165_536, 0].map(|uid| inner_uid(uid, map));
+        assert_eq!(inside, [Some(0), Some(1), Some(33), None, None]);
+        assert_eq!(inner_uid(1000, "0 0 4294967295"), Some(1000));
+        assert_eq!(inner_uid(1000, ""), None);
     }
 
     #[test]
