@@ -10,6 +10,8 @@
 //! | part | knows |
 //! | --- | --- |
 //! | [`directory`] | where the socket lies, and that this is safe |
+//! | [`seat`] | that it may have to be made again |
+//! | [`admission`] | who may connect to it |
 //! | [`server`] | the thread: waiting, accepting |
 //! | [`client`] | one connection: hello, subscription, goodbye |
 //! | [`publisher`] | what one subscriber has got, and what it gets next |
@@ -26,12 +28,14 @@
 //! **Fork.** A forked child closes its copies of the endpoint's descriptors, and its next `block_on` starts an endpoint
 //! of its own. The runtimes that it has inherited are not shown there.
 
+mod admission;
 mod client;
 mod control;
 mod directory;
 pub(crate) mod identity;
 mod publisher;
 pub(crate) mod remains;
+mod seat;
 mod server;
 mod snapshot;
 mod system;
@@ -40,7 +44,7 @@ mod tests;
 mod timeline;
 
 use self::control::Control;
-use self::directory::Place;
+use self::seat::Seat;
 use self::server::Server;
 pub(crate) use self::system::{is_secure, with_signals_blocked};
 use crate::record::registry::Registry;
@@ -82,7 +86,6 @@ impl Default for Options {
 /// A running endpoint, as the rest of the process sees it. Leaked: the process has at most one in its life.
 struct Running {
     control: Arc<Control>,
-    place: OnceLock<Place>,
 }
 
 /// The running endpoint, or null. Only ever set to a leaked [`Running`].
@@ -122,7 +125,7 @@ fn spawn(cpus: Option<Vec<usize>>) -> io::Result<()> {
         let _ = HOOKED.set(());
     }
     let control = Arc::new(Control::new()?);
-    let running = Running { control: Arc::clone(&control), place: OnceLock::new() };
+    let running = Running { control: Arc::clone(&control) };
     let running: &'static Running = Box::leak(Box::new(running));
     RUNNING.store(ptr::from_ref(running).cast_mut(), Ordering::Release);
     let thread = thread::Builder::new().name("nexus-endpoint".to_owned());
@@ -152,11 +155,11 @@ fn serve(running: &'static Running) -> io::Result<()> {
     let start_time = identity::start_time()?;
     let process = identity::describe(start_time);
     let name = format!("{}-{start_time}", process.pid);
-    let bound = directory::bind(&directory::candidates(), &name)?;
-    tracing::debug!(target: TARGET, place = ?bound.place, "inspectors can attach");
-    let _ = running.place.set(bound.place.clone());
+    let seat = Seat::take(directory::candidates(), name)?;
+    tracing::debug!(target: TARGET, place = ?seat.place(), "inspectors can attach");
     let control = Arc::clone(&running.control);
-    Server::new(control, bound, process, Registry::of_process()).run(|| true);
+    control.sits_at(seat.place().clone());
+    Server::new(control, seat, process, Registry::of_process()).run(|| true);
     Ok(())
 }
 
@@ -189,9 +192,7 @@ pub(crate) fn drain() {
 extern "C" fn at_exit() {
     let Some(running) = running() else { return };
     running.control.end(DRAIN);
-    if let Some(place) = running.place.get() {
-        place.remove();
-    }
+    running.control.leave_place();
 }
 
 /// A forked child has none of its parent's threads: it has no endpoint, and may start one.

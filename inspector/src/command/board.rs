@@ -3,7 +3,7 @@
 use super::signals::EndWanted;
 use crate::failure::{Exit, Failure};
 use crate::source::{CommandEnd, Ending, Running, Update};
-use nexus_protocol::board::Snapshot;
+use nexus_protocol::board::{Activity, Snapshot, TaskRow, TaskState};
 use nexus_protocol::frame::{Process, RuntimeInfo, ServerFrame};
 use nexus_protocol::ids::RuntimeId;
 use nexus_protocol::strings::Strings;
@@ -146,13 +146,27 @@ impl Collected {
             )));
         }
         let infos = self.infos;
-        let board = |(id, (first, last)): (RuntimeId, (Snapshot, Snapshot))| {
+        let board = |(id, (first, mut last)): (RuntimeId, (Snapshot, Snapshot))| {
             let info = infos.get(&id).cloned().unwrap_or_else(|| unannounced(id, &last));
+            show_poll(&mut last);
             Board { info, first, last }
         };
         let runtimes = self.boards.into_iter().map(board).collect();
         Ok(Boards { process, strings: self.strings, runtimes })
     }
+}
+
+/// Shows a task that is being polled as such: its row may stand before the poll, of which the totals tell already.
+fn show_poll(board: &mut Snapshot) {
+    let Activity::Polling(task) = board.activity else { return };
+    let row = board.tasks.iter_mut().find(|row| row.task == task);
+    row.into_iter().for_each(|row| (row.state, row.since) = (TaskState::Polling, board.since));
+}
+
+/// The task that is being polled, if one is and it has a row.
+pub(crate) fn polled(board: &Snapshot) -> Option<&TaskRow> {
+    let Activity::Polling(task) = board.activity else { return None };
+    board.tasks.iter().find(|row| row.task == task)
 }
 
 /// Why there is nothing at all.

@@ -8,7 +8,9 @@ use crate::failure::Exit;
 use crate::source::{self, ProgramOutput};
 use crate::target::Target;
 use anyhow::Context;
+use nexus_protocol::board::{Activity, Snapshot};
 use nexus_protocol::frame::Process;
+use nexus_protocol::strings::Strings;
 use nexus_protocol::trace;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -44,6 +46,7 @@ fn document(boards: &Boards) -> Value {
             "name": board.info.name,
             "thread": board.info.thread,
             "ring_capacity": board.info.ring_capacity,
+            "polling": polling(&board.last, &boards.strings),
             "snapshot": trace::json::snapshot(&board.last, &boards.strings),
         })
     };
@@ -52,6 +55,19 @@ fn document(boards: &Boards) -> Value {
         "version": 1,
         "process": process(&boards.process),
         "runtimes": boards.runtimes.iter().map(runtime).collect::<Vec<_>>(),
+    })
+}
+
+/// The poll in progress, if there is one: whose it is, where that task was spawned, and since when.
+fn polling(board: &Snapshot, strings: &Strings) -> Value {
+    let Activity::Polling(task) = board.activity else { return Value::Null };
+    let row = board::polled(board);
+    json!({
+        "task": task.0,
+        "name": row.and_then(|row| strings.get(row.name)),
+        "location": row.and_then(|row| strings.get(row.location)),
+        "since_ns": board.since.0,
+        "for_ns": board.taken.since(board.since),
     })
 }
 

@@ -4,11 +4,11 @@
 //! own environment, in its own file system, for its own user, none of which has to be ours. So all candidates are
 //! looked at, ours and theirs; who answers at a socket is checked later, and by other means than its place.
 
-use super::process::Process;
+use super::process::{Process, View};
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The directories that our own environment points to, and as root those of all users.
@@ -24,25 +24,66 @@ pub(crate) fn ours() -> Vec<PathBuf> {
     without_repeats(directories)
 }
 
-/// The directories that a process may have used: those its environment points to, as they are seen from here, then
-/// ours.
+/// The directories that a process may have used: those its environment points to, then ours, then where it has bound
+/// sockets of that sort, all as they are seen from here.
 pub(crate) fn of_process(process: &Process) -> Vec<PathBuf> {
-    let mut directories: Vec<PathBuf> = named(|name| process.variable(name), process.uid)
-        .into_iter()
-        .map(|directory| seen_from_here(process, directory))
-        .collect();
+    let mut directories = given_to(process);
     directories.extend(ours());
+    directories.extend(bound_by(process));
     without_repeats(directories)
 }
 
-/// Directories that some running process was given by its environment, which ours does not point to.
-pub(crate) fn given_to_others() -> Vec<PathBuf> {
-    let given = super::process::all().into_iter().filter_map(|pid| {
-        let process = Process::look(pid)?;
-        let directory = process.variable(VARIABLE).filter(|directory| !directory.is_empty())?;
-        Some(seen_from_here(&process, directory.into()))
-    });
-    without_repeats(given.collect())
+/// The directories of all running processes that ours does not point to: given to them by their environment, or in file
+/// systems of their own.
+pub(crate) fn of_others() -> Vec<PathBuf> {
+    let mut views = Vec::new();
+    let mut directories = Vec::new();
+    for process in super::process::all().into_iter().filter_map(Process::look) {
+        // All processes of a container are given the same few, so that each has to be looked at but once.
+        let view = (process.view(), given_to_itself(&process));
+        if !views.contains(&view) {
+            directories.extend(given_to(&process));
+            views.push(view);
+        }
+    }
+    without_repeats(directories)
+}
+
+/// What the environment of a process points to.
+fn given_to(process: &Process) -> Vec<PathBuf> {
+    given_to_itself(process).into_iter().map(|path| seen_from_here(process, path)).collect()
+}
+
+/// The same, as the process itself would say it.
+fn given_to_itself(process: &Process) -> Vec<PathBuf> {
+    let environment = process.environment();
+    named(|name| environment.get(name), process.inner_uid())
+}
+
+/// Where a process has bound a socket called like its endpoint's: a program may have changed its environment since it
+/// began. It was bound under a temporary name.
+fn bound_by(process: &Process) -> Vec<PathBuf> {
+    let is_its = |path: &PathBuf| {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let name = name.strip_suffix(".new").unwrap_or(name);
+        let pid = name.strip_suffix(".sock").and_then(super::endpoint::pid_in_name);
+        pid == Some(process.inner_pid)
+    };
+    let table = process.bound_sockets();
+    let bound = socket_paths(&table).filter(is_its);
+    let directories = bound.filter_map(|path| path.parent().map(Path::to_path_buf));
+    directories.map(|directory| seen_from_here(process, directory)).collect()
+}
+
+/// The paths in the kernel's table of Unix sockets. Nobody has to ask a path that leads through a descriptor.
+fn socket_paths(table: &[u8]) -> impl Iterator<Item = PathBuf> {
+    let lines = table.split(|&byte| byte == b'\n');
+    let path = |line: &[u8]| {
+        let at = line.windows(2).position(|window| window == b" /")?;
+        let path = PathBuf::from(OsStr::from_bytes(&line[at + 1..]));
+        (!path.starts_with("/proc")).then_some(path)
+    };
+    lines.filter_map(path)
 }
 
 /// The variable that names the directory itself.
@@ -58,20 +99,19 @@ fn named(variable: impl Fn(&str) -> Option<OsString>, uid: u32) -> Vec<PathBuf> 
     directories
 }
 
-/// A path of another process as one of ours: in a container of its own, or relative to where it runs.
-fn seen_from_here(process: &Process, directory: PathBuf) -> PathBuf {
+/// A path of another process as one of ours: in a container of its own, with a `/tmp` of its own, or relative to where it
+/// runs.
+fn seen_from_here(process: &Process, path: PathBuf) -> PathBuf {
     let proc = PathBuf::from(format!("/proc/{}", process.pid));
-    if directory.is_relative() {
-        return proc.join("cwd").join(directory);
+    if path.is_relative() {
+        return proc.join("cwd").join(path);
     }
-    let root = proc.join("root");
-    // We may look into the roots of our own processes only; others have to have the same root as we.
-    let identity = |path: &Path| fs::metadata(path).map(|at| (at.dev(), at.ino())).ok();
-    match (identity(&root), identity(Path::new("/"))) {
+    // We may look at our own processes only; others have to have the same view as we.
+    match (process.view(), View::ours()) {
         (Some(theirs), Some(ours)) if theirs != ours => {
-            root.join(directory.strip_prefix("/").unwrap_or(&directory))
+            proc.join("root").join(path.strip_prefix("/").unwrap_or(&path))
         }
-        _ => directory,
+        _ => path,
     }
 }
 
@@ -121,5 +161,30 @@ mod tests {
         let seen = seen_from_here(&own, "here".into());
         assert_eq!(seen, PathBuf::from(format!("/proc/{}/cwd/here", own.pid)));
         assert_eq!(seen_from_here(&own, "/there".into()), PathBuf::from("/there"));
+    }
+
+    #[test]
+    fn a_process_is_found_where_it_has_bound_its_socket() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = Process::look(std::process::id()).unwrap();
+        let name = format!("{}-{}.sock.new", own.pid, own.start_time);
+        let _listener =
+            std::os::unix::net::UnixListener::bind(directory.path().join(name)).unwrap();
+        let other = format!("{}-1.sock", own.pid + 1);
+        let _other = std::os::unix::net::UnixListener::bind(directory.path().join(other)).unwrap();
+        assert_eq!(bound_by(&own), [directory.path()]);
+    }
+
+    #[test]
+    fn paths_are_read_from_the_kernels_table() {
+        let table = b"Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 1 /run/a b/1-2.sock.new\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 2 /proc/self/fd/5/1-2.sock.new\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03 3\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03 3 @nexus/0/else\n";
+        assert_eq!(
+            socket_paths(table).collect::<Vec<_>>(),
+            [PathBuf::from("/run/a b/1-2.sock.new")]
+        );
     }
 }

@@ -2,8 +2,9 @@
 
 use super::directories;
 use super::endpoint::{self, Candidate, Connection, Expected, Socket};
-use super::process::Process;
+use super::process::{self, Process};
 use nexus_protocol::frame::{self, RuntimeInfo};
+use std::collections::HashSet;
 use std::thread;
 
 /// What to tell a user who finds nothing to attach to.
@@ -101,28 +102,43 @@ fn probe(socket: Socket) -> Option<Found> {
 /// All sockets that look like an endpoint's, each once.
 fn candidates() -> Vec<Candidate> {
     let mut directories = directories::ours();
-    directories.extend(directories::given_to_others());
-    unique(directories.iter().flat_map(|directory| Candidate::in_directory(directory)))
+    directories.extend(directories::of_others());
+    let files = directories.iter().flat_map(|directory| Candidate::in_directory(directory));
+    unique(files.chain(Candidate::abstract_ones()).chain(in_other_networks()))
+}
+
+/// The abstract sockets in each network that some process has for itself.
+fn in_other_networks() -> Vec<Candidate> {
+    let mut seen = HashSet::new();
+    let processes = process::all().into_iter().filter_map(Process::look);
+    let networks = processes
+        .filter(|process| process.foreign_network().is_some_and(|network| seen.insert(network)));
+    networks.flat_map(|process| Candidate::abstract_ones_near(&process)).collect()
 }
 
 /// The sockets that look like those of one process's endpoint.
 pub(crate) fn candidates_of(process: &Process) -> Vec<Candidate> {
     let directories = directories::of_process(process);
-    let all = unique(directories.iter().flat_map(|directory| Candidate::in_directory(directory)));
+    let files = directories.iter().flat_map(|directory| Candidate::in_directory(directory));
+    let all = match process.foreign_network() {
+        Some(_) => unique(files.chain(Candidate::abstract_ones_near(process))),
+        None => unique(files.chain(Candidate::abstract_ones())),
+    };
     all.into_iter().filter(|candidate| candidate.pid == process.inner_pid).collect()
 }
 
 fn unique(candidates: impl Iterator<Item = Candidate>) -> Vec<Candidate> {
-    let mut seen = std::collections::HashSet::new();
-    candidates
-        .chain(Candidate::abstract_ones())
-        .filter(|candidate| seen.insert(candidate.identity()))
-        .collect()
+    let mut seen = HashSet::new();
+    candidates.filter(|candidate| seen.insert(candidate.identity())).collect()
 }
 
 /// Who has to answer when this process is meant.
 pub(crate) fn expected(process: &Process) -> Expected {
-    Expected { pid: process.pid, inner_pid: process.inner_pid }
+    Expected {
+        pid: process.pid,
+        inner_pid: process.inner_pid,
+        start_time: process.shared_start_time(),
+    }
 }
 
 /// The clock that stamps are in.

@@ -3,19 +3,22 @@
 //! A socket's place and name prove nothing: directories like `/tmp` are everybody's, and numbers of processes are
 //! used again. What counts is what the kernel says of the peer (`SO_PEERCRED`), and then its hello.
 
+use super::process::Process;
 use crate::failure;
 use nexus_protocol::session::{Client, SessionError};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 /// How long a process may take for its hello. Its endpoint has a thread of its own, so that even a stuck program
@@ -29,6 +32,13 @@ pub enum Socket {
     Path(PathBuf),
     /// A name in the abstract namespace, without its leading zero byte.
     Abstract(Vec<u8>),
+    /// The same in the network namespace of a process, which is not ours.
+    Elsewhere {
+        /// The name.
+        name: Vec<u8>,
+        /// A process there.
+        pid: u32,
+    },
 }
 
 impl fmt::Display for Socket {
@@ -36,6 +46,9 @@ impl fmt::Display for Socket {
         match self {
             Self::Path(path) => path.display().fmt(f),
             Self::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
+            Self::Elsewhere { name, pid } => {
+                write!(f, "@{} in the network of process {pid}", String::from_utf8_lossy(name))
+            }
         }
     }
 }
@@ -65,15 +78,21 @@ impl Candidate {
     /// The candidates in the abstract namespace.
     pub(crate) fn abstract_ones() -> Vec<Self> {
         let Ok(table) = fs::read("/proc/net/unix") else { return Vec::new() };
-        Self::in_table(&table)
+        Self::in_table(&table, Socket::Abstract)
     }
 
-    fn in_table(table: &[u8]) -> Vec<Self> {
+    /// The candidates in the abstract namespace of a process whose network is not ours.
+    pub(crate) fn abstract_ones_near(process: &Process) -> Vec<Self> {
+        let pid = process.pid;
+        Self::in_table(&process.bound_sockets(), |name| Socket::Elsewhere { name, pid })
+    }
+
+    fn in_table(table: &[u8], socket: impl Fn(Vec<u8>) -> Socket) -> Vec<Self> {
         let candidate = |line: &[u8]| {
             let at = line.windows(8).position(|window| window == b" @nexus/")?;
             let name = line[at + 2..].trim_ascii_end();
             let (_, last) = std::str::from_utf8(name).ok()?.rsplit_once('/')?;
-            Some(Self { socket: Socket::Abstract(name.to_vec()), pid: pid_in_name(last)? })
+            Some(Self { socket: socket(name.to_vec()), pid: pid_in_name(last)? })
         };
         let mut candidates: Vec<Self> = Vec::new();
         for candidate in table.split(|&byte| byte == b'\n').filter_map(candidate) {
@@ -93,12 +112,14 @@ impl Candidate {
                 Err(_) => (0, 0, path.as_os_str().as_bytes().to_vec()),
             },
             Socket::Abstract(name) => (0, 0, name.clone()),
+            // Each network has names of its own.
+            Socket::Elsewhere { name, pid } => (0, 1 + u64::from(*pid), name.clone()),
         }
     }
 }
 
 /// Reads `<pid>-<start time>`.
-fn pid_in_name(name: &str) -> Option<u32> {
+pub(super) fn pid_in_name(name: &str) -> Option<u32> {
     let (pid, start_time) = name.split_once('-')?;
     start_time.parse::<u64>().ok()?;
     pid.parse().ok()
@@ -135,7 +156,7 @@ pub(crate) enum Refusal {
         /// Whose.
         uid: u32,
     },
-    /// Another process answers than the one asked for.
+    /// Another process answers than the one asked for, or an earlier one with its number.
     #[error("process {actual} answers at {socket}, not process {wanted}")]
     OtherProcess {
         /// Where.
@@ -168,6 +189,8 @@ pub(crate) struct Expected {
     pub(crate) pid: u32,
     /// The number it has for itself.
     pub(crate) inner_pid: u32,
+    /// When it started, in clock ticks since boot, if it counts as we do: numbers are used again.
+    pub(crate) start_time: Option<u64>,
 }
 
 /// Connects, makes sure that the right one answers, and exchanges hellos: all within a second or two, whatever the
@@ -199,15 +222,37 @@ pub(crate) fn connect(socket: &Socket, expected: Option<Expected>) -> Result<Con
         Client::new(stream).map_err(|error| Refusal::Session { socket: socket.clone(), error })?;
     let (process, _) = client.hello();
     let said = process.pid;
-    if peer_pid.is_none() {
-        check(Some(said), expected.map(|expected| expected.inner_pid))?;
+    if let Some(Expected { pid, inner_pid, start_time }) = expected {
+        if peer_pid.is_none() {
+            check(Some(said), Some(inner_pid))?;
+        }
+        // Whoever inherited a socket answers in the name of a process that is gone.
+        if start_time.is_some_and(|start_time| start_time != process.start_time) {
+            return Err(Refusal::OtherProcess {
+                socket: socket.clone(),
+                wanted: pid,
+                actual: said,
+            });
+        }
     }
     Ok(Connection { client, pid: peer_pid.unwrap_or(said) })
 }
 
-/// Opens a stream. A listener that is stopped and has its backlog full would make this wait for ever, hence the
-/// timeout for sending, which holds for connecting too.
+/// Opens a stream.
 fn open(socket: &Socket) -> io::Result<UnixStream> {
+    match socket {
+        Socket::Abstract(name) => open_at(&SocketAddrUnix::new_abstract_name(name)?),
+        Socket::Elsewhere { name, pid } => open_elsewhere(name, *pid),
+        Socket::Path(path) => match SocketAddrUnix::new(path.as_os_str().as_bytes()) {
+            Ok(address) => open_at(&address),
+            Err(_) => open_long(path),
+        },
+    }
+}
+
+/// Opens a stream to an address. A listener that is stopped and has its backlog full would make this wait for ever, hence
+/// the timeout for sending, which holds for connecting too.
+fn open_at(address: &SocketAddrUnix) -> io::Result<UnixStream> {
     let stream = rustix::net::socket_with(
         AddressFamily::UNIX,
         SocketType::STREAM,
@@ -215,29 +260,35 @@ fn open(socket: &Socket) -> io::Result<UnixStream> {
         None,
     )?;
     sockopt::set_socket_timeout(&stream, sockopt::Timeout::Send, Some(HELLO_TIMEOUT))?;
-    match socket {
-        Socket::Abstract(name) => {
-            rustix::net::connect(&stream, &SocketAddrUnix::new_abstract_name(name)?)?;
-        }
-        Socket::Path(path) => match SocketAddrUnix::new(path.as_os_str().as_bytes()) {
-            Ok(address) => rustix::net::connect(&stream, &address)?,
-            Err(_) => connect_long(&stream, path)?,
-        },
-    }
+    rustix::net::connect(&stream, address)?;
     Ok(stream.into())
 }
 
-/// Connects to a path too long for an address (108 bytes), by way of a descriptor of its directory.
-fn connect_long(stream: &OwnedFd, path: &Path) -> io::Result<()> {
+/// Opens a stream from within the network of a process, on a thread of its own, which is then done with. It takes root's rights.
+fn open_elsewhere(name: &[u8], pid: u32) -> io::Result<UnixStream> {
+    let network = File::open(format!("/proc/{pid}/ns/net"))?;
+    let connect = || {
+        move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+        open(&Socket::Abstract(name.to_vec()))
+    };
+    thread::scope(|scope| scope.spawn(connect).join())
+        .unwrap_or_else(|_| Err(io::Error::other("the thread that connects has panicked")))
+}
+
+/// Opens a stream to a path too long for an address (108 bytes), by way of a descriptor of its directory.
+fn open_long(path: &Path) -> io::Result<UnixStream> {
     let directory = File::open(path.parent().unwrap_or(Path::new(".")))?;
     let name = path.file_name().unwrap_or(OsStr::new(""));
     let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
-    Ok(rustix::net::connect(stream, &SocketAddrUnix::new(short.as_os_str().as_bytes())?)?)
+    open_at(&SocketAddrUnix::new(short.as_os_str().as_bytes())?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nexus_protocol::Stamp;
+    use nexus_protocol::frame::{ClientFrame, Process, ServerFrame, VERSION};
+    use nexus_protocol::session::Server;
     use std::os::unix::net::UnixListener;
 
     #[test]
@@ -268,7 +319,7 @@ mod tests {
             0000000000000000: 00000003 00000000 00000000 0001 03 3 @nexus/0/else\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 3 /tmp/nexus-0/1-2.sock\n";
         let socket = Socket::Abstract(b"nexus/0/12-34".to_vec());
-        assert_eq!(Candidate::in_table(table), [Candidate { socket, pid: 12 }]);
+        assert_eq!(Candidate::in_table(table, Socket::Abstract), [Candidate { socket, pid: 12 }]);
     }
 
     #[test]
@@ -283,13 +334,49 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_the_number_but_started_earlier_is_another_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("1-2.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                greet(stream.unwrap(), 1000);
+            }
+        });
+        let socket = Socket::Path(path);
+        let pid = std::process::id();
+        let started = |start_time| Some(Expected { pid, inner_pid: pid, start_time });
+        assert!(matches!(connect(&socket, started(Some(1001))), Err(Refusal::OtherProcess { .. })));
+        assert_eq!(connect(&socket, started(Some(1000))).unwrap().pid, pid);
+        // It has a clock of its own.
+        assert_eq!(connect(&socket, started(None)).unwrap().pid, pid);
+    }
+
+    /// Says hello as this process, with this start time.
+    fn greet(stream: UnixStream, start_time: u64) {
+        let process = Process {
+            pid: std::process::id(),
+            start_time,
+            program: "made-up".to_owned(),
+            command_line: String::new(),
+            started: Stamp(1),
+            wall_offset_ns: 0,
+            clock: "monotonic".to_owned(),
+        };
+        let mut server = Server::new(stream);
+        assert!(matches!(server.receive(), Ok(Some(ClientFrame::Hello { .. }))));
+        server.queue(&ServerFrame::Hello { version: VERSION, process, runtimes: Vec::new() });
+        assert!(server.flush().unwrap());
+    }
+
+    #[test]
     fn refusals_are_told_apart() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("1-2.sock");
         let socket = Socket::Path(path.clone());
         assert!(matches!(connect(&socket, None), Err(Refusal::Missing(_))));
         let listener = UnixListener::bind(&path).unwrap();
-        let expected = Some(Expected { pid: 1, inner_pid: 1 });
+        let expected = Some(Expected { pid: 1, inner_pid: 1, start_time: None });
         assert!(matches!(
             connect(&socket, expected),
             Err(Refusal::OtherProcess { wanted: 1, actual, .. }) if actual == std::process::id()

@@ -66,8 +66,9 @@ fn no_endpoint(process: &Process) -> String {
         );
         return text;
     }
+    let environment = process.environment();
     for (variable, what) in [("NEXUS_INSPECT", "endpoint"), ("NEXUS_RECORDER", "recorder")] {
-        if process.variable(variable).is_some_and(|value| value == "off") {
+        if environment.get(variable).is_some_and(|value| value == "off") {
             let _ =
                 write!(text, ": it was started with {variable}=off, which turns its {what} off");
             return text;

@@ -174,7 +174,7 @@ fn turn(seq: u64) -> Record {
 fn hello(name: &str) -> ServerFrame {
     let process = Process {
         pid: std::process::id(),
-        start_time: 1,
+        start_time: start_time(),
         program: format!("{name}-program"),
         command_line: "made-up --with \x1b[31mcolour".to_owned(),
         started: STARTED,
@@ -193,6 +193,13 @@ fn hello(name: &str) -> ServerFrame {
         tasks: 1,
     };
     ServerFrame::Hello { version: VERSION, process, runtimes: vec![runtime] }
+}
+
+/// When this process started, in clock ticks since boot.
+fn start_time() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(19).unwrap().parse().unwrap()
 }
 
 fn strings() -> ServerFrame {

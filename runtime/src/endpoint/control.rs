@@ -3,6 +3,7 @@
 //! Runtimes that end, and the process when it ends, wait here for a short while until clients have what was recorded;
 //! the first `block_on` may wait for the first client. All waits are bounded.
 
+use super::directory::Place;
 use super::system::Guarded;
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
@@ -19,6 +20,8 @@ pub(super) struct Control {
     subscribed: AtomicUsize,
     state: Mutex<State>,
     changed: Condvar,
+    /// Where the socket is, once it is.
+    place: Mutex<Option<Place>>,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +61,7 @@ impl Control {
             subscribed: AtomicUsize::new(0),
             state: Mutex::default(),
             changed: Condvar::new(),
+            place: Mutex::default(),
         })
     }
 
@@ -68,6 +72,18 @@ impl Control {
     /// Readable when the thread is to look at its requests.
     pub(super) fn wake_up(&self) -> BorrowedFd<'_> {
         self.wake_up.as_fd()
+    }
+
+    /// Says where the socket is. For the thread.
+    pub(super) fn sits_at(&self, place: Place) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    }
+
+    /// Removes the socket from where it is.
+    pub(super) fn leave_place(&self) {
+        if let Some(place) = &*self.place.lock().unwrap_or_else(PoisonError::into_inner) {
+            place.remove();
+        }
     }
 
     fn call(&self) {

@@ -11,12 +11,14 @@
 //! and whose socket refuses connections, is swept by the next process that starts an endpoint there.
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
 /// Names the directory for sockets.
@@ -73,9 +75,11 @@ fn failed<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> R
 /// The directories to try, in order.
 pub(super) fn candidates() -> Vec<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // Relative to where the program is now, wherever it goes later.
+    let named = set(DIRECTORY).map(|path| std::path::absolute(&path).unwrap_or(path));
     let xdg = set(XDG_DIRECTORY).filter(|path| path.is_absolute()).map(|path| path.join("nexus"));
     let tmp = PathBuf::from(format!("/tmp/nexus-{}", own_uid()));
-    [set(DIRECTORY), xdg, Some(tmp)].into_iter().flatten().collect()
+    [named, xdg, Some(tmp)].into_iter().flatten().collect()
 }
 
 fn own_uid() -> u32 {
@@ -102,6 +106,8 @@ pub(super) enum Place {
         socket: PathBuf,
         /// The lock.
         lock: PathBuf,
+        /// Device and inode of the socket, which tell it from another one of its name.
+        inode: (u64, u64),
     },
     /// An abstract socket of this name, without the leading NUL byte.
     Abstract(String),
@@ -110,11 +116,23 @@ pub(super) enum Place {
 impl Place {
     /// Removes the files. The lock goes last: whoever finds the socket finds its lock.
     pub(super) fn remove(&self) {
-        if let Self::File { socket, lock } = self {
+        if let Self::File { socket, lock, .. } = self {
             let _ = fs::remove_file(socket);
             let _ = fs::remove_file(lock);
         }
     }
+
+    /// Whether clients that look for the socket still find it, rather than nothing, or another one.
+    pub(super) fn is_intact(&self) -> bool {
+        match self {
+            Self::File { socket, inode, .. } => inode_of(socket).is_ok_and(|there| there == *inode),
+            Self::Abstract(_) => true,
+        }
+    }
+}
+
+fn inode_of(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|at| (at.dev(), at.ino()))
 }
 
 /// Makes the socket of the process with this name (`<pid>-<start time>`) in the first of the directories that will do.
@@ -153,20 +171,36 @@ fn bind_in(directory: &Path, name: &str) -> Result<Bound, Refused> {
         }
         // With the lock held, a socket of this name can only be a leftover of a process that had our id.
         let _ = fs::remove_file(&new);
-        let listener = UnixListener::bind(&new).map_err(failed("bind a socket to", &new))?;
+        let listener = bind_path(&new).map_err(failed("bind a socket to", &new))?;
         fs::set_permissions(&new, Permissions::from_mode(0o600))
             .map_err(failed("set the mode of", &new))?;
         listener.set_nonblocking(true).map_err(failed("prepare", &new))?;
+        let inode = inode_of(&new).map_err(failed("look at", &new))?;
         fs::rename(&new, &socket).map_err(failed("rename a socket to", &socket))?;
-        Ok(listener)
+        Ok((listener, inode))
     };
-    let place = Place::File { socket: socket.clone(), lock: lock_path.clone() };
     match bound() {
-        Ok(listener) => Ok(Bound { listener, lock: Some(lock), place }),
+        Ok((listener, inode)) => {
+            let place = Place::File { socket, lock: lock_path, inode };
+            Ok(Bound { listener, lock: Some(lock), place })
+        }
         Err(error) => {
             let _ = fs::remove_file(&new);
             let _ = fs::remove_file(&lock_path);
             Err(error)
+        }
+    }
+}
+
+/// Binds a socket to a path, also to one that is too long for an address (108 bytes): by way of a descriptor of its
+/// directory.
+fn bind_path(path: &Path) -> io::Result<UnixListener> {
+    match SocketAddr::from_pathname(path) {
+        Ok(address) => UnixListener::bind_addr(&address),
+        Err(_) => {
+            let directory = File::open(path.parent().unwrap_or(Path::new(".")))?;
+            let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string());
+            UnixListener::bind(short.join(path.file_name().unwrap_or_default()))
         }
     }
 }
@@ -253,10 +287,12 @@ fn sweep_one(directory: &Path, name: &str) {
     drop(lock);
 }
 
-/// Whether nobody listens at a socket.
+/// Whether nobody listens at a socket. Does not wait for somebody who is stopped, and has too many callers.
 fn refuses(socket: &Path) -> bool {
-    let connected = UnixStream::connect(socket);
-    connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let connected = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .and_then(|probe| rustix::net::connect(&probe, &SocketAddrUnix::new(socket)?));
+    connected == Err(rustix::io::Errno::CONNREFUSED)
 }
 
 /// Whether a switch in the environment is set to off.
@@ -268,6 +304,7 @@ pub(super) fn is_switched_off() -> bool {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixStream;
     use tempfile::TempDir;
 
     fn private() -> TempDir {
@@ -363,6 +400,17 @@ mod tests {
         assert_eq!(left, ["2-2.sock", "4-4.sock", "6-6.sock", "9-9.sock", "notes-1.sock"]);
         assert!(path("3-3.lock").exists());
         drop((live, starting, unlocked.listener, own));
+    }
+
+    #[test]
+    fn a_long_path_is_no_obstacle() {
+        let parent = private();
+        let directory = parent.path().join("d".repeat(120));
+        let bound = bind(std::slice::from_ref(&directory), "1-1").unwrap();
+        assert!(bound.place.is_intact());
+        assert!(
+            matches!(bound.place, Place::File { socket, .. } if socket.starts_with(&directory))
+        );
     }
 
     #[test]

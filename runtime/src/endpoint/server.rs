@@ -3,10 +3,11 @@
 //! It sleeps in `poll` until somebody connects. While anybody has subscribed it wakes every [`TICK`] to pass on what
 //! was recorded meanwhile. It touches runtimes only by reading what they have recorded.
 
+use super::admission::admits;
 use super::client::{Client, Left};
 use super::control::Control;
-use super::directory::Bound;
 use super::publisher::{Present, Sources};
+use super::seat::Seat;
 use super::system::Guarded;
 use super::timeline::Timeline;
 use super::{MAX_CLIENTS, TARGET};
@@ -19,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,9 +36,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Everything the thread owns.
 pub(super) struct Server {
     control: Arc<Control>,
-    listener: Guarded<UnixListener>,
-    /// Held until the process ends.
-    _lock: Option<Guarded<File>>,
+    seat: Seat,
     process: Process,
     registry: &'static Registry,
     strings: &'static Strings,
@@ -54,15 +53,14 @@ impl Server {
     /// A server for the runtimes of `registry`, on a socket that listens already.
     pub(super) fn new(
         control: Arc<Control>,
-        bound: Bound,
+        seat: Seat,
         process: Process,
         registry: &'static Registry,
     ) -> Self {
         let clock = Clock::of_process();
         Self {
             control,
-            listener: Guarded::new(bound.listener),
-            _lock: bound.lock.map(Guarded::new),
+            seat,
             process,
             registry,
             strings: Strings::of_process(),
@@ -92,7 +90,7 @@ impl Server {
         let timeout = self.wakes_at().map(|at| timespec(at.saturating_duration_since(now)));
         let listens = self.accept_after.is_none_or(|after| after <= now);
         let mut fds = vec![PollFd::from_borrowed_fd(self.control.wake_up(), PollFlags::IN)];
-        fds.extend(listens.then(|| PollFd::new(&*self.listener, PollFlags::IN)));
+        fds.extend(listens.then(|| PollFd::new(self.seat.listener(), PollFlags::IN)));
         fds.extend(self.clients.iter().map(|client| {
             let if_so = |flag, so| if so { flag } else { PollFlags::empty() };
             let read = if_so(PollFlags::IN, client.is_heard());
@@ -109,7 +107,7 @@ impl Server {
     fn wakes_at(&self) -> Option<Instant> {
         let tick = self.clients.iter().any(Client::is_subscribed).then_some(self.next_tick);
         let clients = self.clients.iter().filter_map(Client::wakes_at);
-        clients.chain(tick).chain(self.accept_after).min()
+        clients.chain(tick).chain(self.accept_after).chain(self.seat.looks_at()).min()
     }
 
     fn step(&mut self, now: Instant) {
@@ -119,6 +117,9 @@ impl Server {
         }
         if requests.ending {
             self.clients.iter_mut().for_each(|client| client.finish(Goodbye::ProcessEnding));
+        }
+        if self.seat.look(now) {
+            self.control.sits_at(self.seat.place().clone());
         }
         if self.accept_after.is_none_or(|after| after <= now) {
             self.accept_after = None;
@@ -173,7 +174,7 @@ impl Server {
 
     fn accept_all(&mut self, now: Instant) {
         loop {
-            match self.listener.accept() {
+            match self.seat.listener().accept() {
                 Ok((stream, _)) => self.admit(stream, now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error)
@@ -191,12 +192,11 @@ impl Server {
 
     /// Takes a connection in, if it comes from our own user or root and there is room.
     fn admit(&mut self, stream: UnixStream, now: Instant) {
-        let own = rustix::process::geteuid().as_raw();
         let peer = match UCred::of_peer(&stream).and_then(|peer| {
             stream.set_nonblocking(true)?;
             Ok(peer)
         }) {
-            Ok(peer) if peer.uid() == own || peer.uid() == 0 => peer,
+            Ok(peer) if admits(peer, self.seat.place()) => peer,
             Ok(peer) => {
                 tracing::warn!(target: TARGET, ?peer, "a client of another user was refused");
                 return;
@@ -226,7 +226,7 @@ impl Server {
     fn refuse_for_want_of_descriptors(&mut self, error: &io::Error, now: Instant) {
         let exhausted = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
         if exhausted && self.spare.take().is_some() {
-            drop(self.listener.accept());
+            drop(self.seat.listener().accept());
             self.spare = spare();
         }
         tracing::warn!(target: TARGET, %error, "cannot accept a client");

@@ -1,6 +1,5 @@
 //! Tests of a whole endpoint through its socket, with the protocol's own client and with bytes that no client sends.
 
-use super::directory;
 use super::*;
 use crate::record::registry::Registry;
 use crate::record::{Options as RecordOptions, Recorder};
@@ -44,9 +43,9 @@ impl Endpoint {
         let control = Arc::new(Control::new().unwrap());
         let stop = Arc::new(AtomicBool::new(false));
         let candidates = [directory.path().join("sockets")];
-        let bound = directory::bind(&candidates, "1-1").unwrap();
+        let seat = Seat::take(candidates.into(), "1-1".to_owned()).unwrap();
         let process = identity::describe(identity::start_time().unwrap());
-        let server = Server::new(Arc::clone(&control), bound, process, registry);
+        let server = Server::new(Arc::clone(&control), seat, process, registry);
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || server.run(|| !stopped.load(Ordering::Acquire)));
         Self { directory, registry, control, stop, thread: Some(thread) }

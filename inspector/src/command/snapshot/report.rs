@@ -10,7 +10,7 @@
 //! …
 //! ```
 
-use crate::command::board::{Board, Boards};
+use crate::command::board::{Board, Boards, polled};
 use crate::command::table::{self, Column};
 use crate::text;
 use nexus_protocol::board::{Activity, Snapshot, TaskRow, TaskState, TokenRow, Totals};
@@ -49,7 +49,7 @@ fn runtime(board: &Board, strings: &Strings, report: &mut String) {
         "\nruntime {}{name} on thread {}: {}{ended}\n",
         info.id,
         info.thread,
-        activity(last)
+        activity(last, strings)
     );
     report.push_str(&totals(first, last));
     let totals = &last.totals;
@@ -83,13 +83,21 @@ fn note_missing(count: u64, what: &str, report: &mut String) {
     }
 }
 
-fn activity(board: &Snapshot) -> String {
+fn activity(board: &Snapshot, strings: &Strings) -> String {
     let length = text::duration_ns(board.taken.since(board.since));
     match board.activity {
         Activity::Outside => "outside of block_on".to_owned(),
         Activity::Turning => format!("turning for {length}"),
         Activity::Parked => format!("parked for {length}"),
-        Activity::Polling(task) => format!("polling task {task} for {length}"),
+        Activity::Polling(task) => match polled(board) {
+            None => format!("polling task {task} for {length}"),
+            Some(row) => {
+                let name = text::clean(strings.get(row.name).unwrap_or_default());
+                let (open, close) = if name.is_empty() { ("", "") } else { (" \"", "\"") };
+                let place = text::clean(strings.get(row.location).unwrap_or_default());
+                format!("polling task {task}{open}{name}{close}, spawned at {place}, for {length}")
+            }
+        },
     }
 }
 

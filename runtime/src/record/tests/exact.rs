@@ -129,7 +129,7 @@ fn write_and_read() -> String {
 /// The body of the writer's thread. Never returns.
 fn write(give: &mpsc::Sender<(Arc<Recording>, bool)>, go: &AtomicBool, written: &AtomicU64) {
     let options = Options { ring_records: RING, board_rows: 300, ..Options::default() };
-    let mut writer = Cycles { recorder: Recorder::new(RuntimeId(1), &options), cycle: 0 };
+    let mut writer = Cycles { recorder: Recorder::new(RuntimeId(1), &options).unwrap(), cycle: 0 };
     (0..WARM).for_each(|_| writer.next());
     let watched = !SANITIZED && is_filter_allowed();
     let recording = writer.recorder.observed.recording.clone().unwrap();
