@@ -102,7 +102,7 @@ fn running() -> Option<&'static Running> {
 /// Starts the process's endpoint, unless it runs already, was tried before, or is switched off. Never fails, and does
 /// not wait for it: the socket appears a little later.
 pub(crate) fn start(options: &Options) {
-    if !options.enabled || TRIED.swap(true, Ordering::AcqRel) {
+    if cfg!(not(feature = "recorder")) || !options.enabled || TRIED.swap(true, Ordering::AcqRel) {
         return;
     }
     if directory::is_switched_off() {
@@ -166,7 +166,7 @@ fn serve(running: &'static Running) -> io::Result<()> {
 /// At the first call, waits until a client has subscribed, if the environment asks for it. Does nothing ever after.
 pub(crate) fn hold() {
     static HELD: AtomicBool = AtomicBool::new(false);
-    if HELD.swap(true, Ordering::AcqRel) {
+    if cfg!(not(feature = "recorder")) || HELD.swap(true, Ordering::AcqRel) {
         return;
     }
     let Some(value) = std::env::var_os(HOLD) else { return };

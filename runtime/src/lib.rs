@@ -89,6 +89,10 @@ compile_error!("nexus_runtime supports 64-bit Linux only");
 mod blocking;
 mod builder;
 mod context;
+#[cfg_attr(
+    not(feature = "recorder"),
+    allow(dead_code, reason = "all behind the probes is left out")
+)]
 mod endpoint;
 #[cfg(feature = "futures-io")]
 mod futures_io;
@@ -100,6 +104,10 @@ pub mod net;
 pub mod observe;
 mod prefetch;
 mod primitives;
+#[cfg_attr(
+    not(feature = "recorder"),
+    allow(dead_code, reason = "all behind the probes is left out")
+)]
 mod record;
 pub mod remains;
 mod runtime;

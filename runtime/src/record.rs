@@ -41,6 +41,8 @@
 //! Polls that do the same again and again are counted, and told of by one record: see [`repeats`]. So are turns that only
 //! looked, and found nothing, while there was work: see [`Recorder::turn_end`].
 //!
+//! Without the cargo feature `recorder` all of this is compiled, but nothing of it used.
+//!
 //! What a poll's start and its task's own wake change is put on the board with the poll's end, or with the next record of
 //! another sort: see [`polls`].
 
@@ -60,7 +62,7 @@ pub(crate) mod ring;
 pub(crate) mod row;
 pub(crate) mod strings;
 mod tasks;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(loom), feature = "recorder"))]
 mod tests;
 pub(crate) mod texts;
 mod through;
@@ -70,7 +72,9 @@ mod writer;
 
 use self::clock::Clock;
 use self::mapped::{Mapped, Owner};
-use self::registry::{Description, Observed, Recording, Registry};
+#[cfg(feature = "recorder")]
+use self::registry::Description;
+use self::registry::{Observed, Recording, Registry};
 use self::strings::Strings;
 use self::writer::Writer;
 use crate::endpoint;
@@ -123,7 +127,15 @@ impl Default for Options {
 }
 
 /// The runtime thread's end of the recorder. Not `Sync`: all probes run on the runtime thread.
+///
+/// Without the cargo feature `recorder` there is nothing behind it: the compiler sees that [`Recorder::live`] never says
+/// anything else but `None`, and leaves out all that would follow.
 pub(crate) struct Recorder {
+    #[cfg(feature = "recorder")]
+    end: End,
+}
+
+struct End {
     registry: &'static Registry,
     observed: Arc<Observed>,
     /// `None` if recording is off: the one branch of each probe.
@@ -132,18 +144,25 @@ pub(crate) struct Recorder {
 
 /// What other threads may ask of the recorder: the time at which they fired a waker, and somewhere to count.
 pub(crate) struct RemoteProbe {
+    #[cfg(feature = "recorder")]
     observed: Arc<Observed>,
+    #[cfg(feature = "recorder")]
     clock: Clock,
 }
 
 impl RemoteProbe {
     /// The stamp of a wake that happens now, in ticks; [`Stamp::NEVER`] if recording is off.
     pub(crate) fn now(&self) -> Stamp {
-        if self.observed.recording.is_some() { self.clock.now() } else { Stamp::NEVER }
+        #[cfg(feature = "recorder")]
+        if self.observed.recording.is_some() {
+            return self.clock.now();
+        }
+        Stamp::NEVER
     }
 
     /// A waker of a finished task was fired from another thread.
     pub(crate) fn count_dead(&self) {
+        #[cfg(feature = "recorder")]
         if let Some(recording) = &self.observed.recording {
             recording.board.count_remote_dead();
         }
@@ -156,11 +175,34 @@ impl Recorder {
     /// # Errors
     ///
     /// If there is no memory for it of the kind that was asked for.
+    #[cfg(feature = "recorder")]
     pub(crate) fn new(runtime: RuntimeId, options: &Options) -> io::Result<Self> {
         Self::known_to(Registry::of_process(), runtime, options)
     }
 
+    /// Nothing.
+    #[cfg(not(feature = "recorder"))]
+    #[allow(clippy::unnecessary_wraps, reason = "as with the feature")]
+    pub(crate) fn new(_: RuntimeId, _: &Options) -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// The writer, if recording is on.
+    #[inline(always)]
+    #[cfg_attr(
+        not(feature = "recorder"),
+        allow(clippy::unused_self, reason = "as with the feature")
+    )]
+    fn live(&self) -> Option<&Writer> {
+        #[cfg(feature = "recorder")]
+        let live = self.end.live.as_deref();
+        #[cfg(not(feature = "recorder"))]
+        let live = None;
+        live
+    }
+
     /// A recorder that is made known to this registry.
+    #[cfg(feature = "recorder")]
     pub(crate) fn known_to(
         registry: &'static Registry,
         runtime: RuntimeId,
@@ -179,23 +221,32 @@ impl Recorder {
             recording: recording.clone(),
         });
         let live = recording.map(|recording| Box::new(Writer::new(&recording, clock, started)));
-        Ok(Self { registry, observed, live })
+        Ok(Self { end: End { registry, observed, live } })
     }
 
     /// What the recording's file has in addition, if it is in one.
     pub(crate) fn mapped(&self) -> Option<&Mapped> {
-        self.observed.mapped()
+        #[cfg(feature = "recorder")]
+        let mapped = self.end.observed.mapped();
+        #[cfg(not(feature = "recorder"))]
+        let mapped = None;
+        mapped
     }
 
     /// The part for other threads.
-    pub(crate) fn remote(&self) -> Arc<RemoteProbe> {
-        Arc::new(RemoteProbe { observed: Arc::clone(&self.observed), clock: Clock::of_process() })
+    pub(crate) fn remote(&self) -> RemoteProbe {
+        RemoteProbe {
+            #[cfg(feature = "recorder")]
+            observed: Arc::clone(&self.end.observed),
+            #[cfg(feature = "recorder")]
+            clock: Clock::of_process(),
+        }
     }
 
     /// Runs `body` with all wakes in it attributed to `cause`.
     #[inline]
     pub(crate) fn with_cause<R>(&self, cause: Cause, body: impl FnOnce() -> R) -> R {
-        match &self.live {
+        match self.live() {
             Some(live) => live.with_cause(cause, body),
             None => body(),
         }
@@ -204,7 +255,7 @@ impl Recorder {
     /// Runs `body` with all wakes in it attributed to the primitive, used by the task being polled.
     #[inline]
     pub(crate) fn with_through<R>(&self, through: Through, body: impl FnOnce() -> R) -> R {
-        match &self.live {
+        match self.live() {
             Some(live) => {
                 let by = live.polled_task().map_or(WokenBy::Outside, WokenBy::Task);
                 live.with_cause(through.cause(by), body)
@@ -214,7 +265,7 @@ impl Recorder {
     }
 }
 
-impl Drop for Recorder {
+impl Drop for End {
     /// Says that the runtime has ended, and gives attached clients a moment to take the rest. Its records stay readable
     /// as long as anybody reads them, and until a few more runtimes have ended.
     fn drop(&mut self) {

@@ -11,18 +11,17 @@ use crate::task::Header;
 use inbox::Inbox;
 use parker::Parker;
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 /// What wakers on other threads need of a runtime. Outlives the runtime for as long as a waker does.
 pub(crate) struct Shared {
     pub(crate) inbox: Inbox<Header>,
     pub(crate) parker: Parker,
-    pub(crate) remote: Arc<RemoteProbe>,
+    pub(crate) remote: RemoteProbe,
     bell: Bell,
 }
 
 impl Shared {
-    pub(crate) fn new(bell: Bell, remote: Arc<RemoteProbe>) -> Self {
+    pub(crate) fn new(bell: Bell, remote: RemoteProbe) -> Self {
         Self { inbox: Inbox::new(), parker: Parker::new(), remote, bell }
     }
 

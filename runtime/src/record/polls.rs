@@ -12,7 +12,7 @@
 //! The probes of polls are inlined into the one place that polls, and with recording switched off are a branch each.
 
 use super::row::Words;
-use super::tasks::{CAUSE_SHIFT, STATE_MASK, TaskProbe, set_state};
+use super::tasks::{Account, CAUSE_SHIFT, STATE_MASK, TaskProbe, set_state};
 use super::verdict::{Answered, Evidence};
 use super::writer::{Deferred, NO_SEQ, Writer};
 use super::{Noted, Recorder};
@@ -25,38 +25,38 @@ impl Recorder {
     /// A task's waker was fired on the runtime thread.
     #[inline(always)]
     pub(crate) fn wake(&self, probe: &TaskProbe, outcome: WakeOutcome) {
-        if let Some(live) = &self.live {
-            live.wake(probe, outcome);
+        if let Some(live) = self.live() {
+            live.wake(probe.account(), outcome);
         }
     }
 
     /// A poll begins.
     #[inline(always)]
     pub(crate) fn poll_start(&self, probe: &TaskProbe) {
-        if let Some(live) = &self.live {
-            live.poll_start(probe);
+        if let Some(live) = self.live() {
+            live.poll_start(probe.account());
         }
     }
 
     /// A poll ends.
     #[inline(always)]
     pub(crate) fn poll_end(&self, probe: &TaskProbe, result: PollResult) {
-        if let Some(live) = &self.live {
-            live.poll_end(probe, result);
+        if let Some(live) = self.live() {
+            live.poll_end(probe.account(), result);
         }
     }
 
     /// A round of polls is over: the loop turns.
     #[inline(always)]
     pub(crate) fn polled(&self) {
-        if let Some(live) = &self.live {
+        if let Some(live) = self.live() {
             live.board().set_activity(Activity::Turning, live.last());
         }
     }
 
     /// A task that another thread has woken, perhaps through something of ours, was taken from the inbox.
     pub(crate) fn wake_remote(&self, probe: &TaskProbe, noted: Noted, outcome: WakeOutcome) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
         let thread = noted.thread;
         // The counters of two processors may differ by a little; nothing is woken after it was noticed.
         let woken = noted.woken.min(live.read_clock());
@@ -64,12 +64,13 @@ impl Recorder {
             Some(through) => through.cause(WokenBy::Thread { thread, woken }),
             None => Cause::Thread { thread, woken },
         };
-        live.record_wake(probe, cause, outcome);
+        live.record_wake(probe.account(), cause, outcome);
     }
 
     /// Other threads fired a task's waker `count` more times while it was queued.
     pub(crate) fn redundant_remote(&self, probe: &TaskProbe, count: u32) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
+        let probe = probe.account();
         live.end_repeats(probe);
         let board = live.board();
         board.add(total_word::REDUNDANT, u64::from(count));
@@ -83,7 +84,7 @@ impl Recorder {
 
 impl Writer {
     #[inline(always)]
-    fn wake(&self, probe: &TaskProbe, outcome: WakeOutcome) {
+    fn wake(&self, probe: &Account, outcome: WakeOutcome) {
         let own = outcome == WakeOutcome::Queued && self.poll.task.get() == probe.task.0;
         let deferred = self.deferred();
         if own && deferred != Deferred::Nothing && self.poll.own_wake.get() == 0 {
@@ -104,7 +105,7 @@ impl Writer {
     }
 
     #[inline(never)]
-    fn wake_of_any_sort(&self, probe: &TaskProbe, outcome: WakeOutcome) {
+    fn wake_of_any_sort(&self, probe: &Account, outcome: WakeOutcome) {
         let cause = self.cause_of_wake(probe.task);
         self.record_wake(probe, cause, outcome);
     }
@@ -112,7 +113,7 @@ impl Writer {
     /// The task that is being polled has queued itself, and that is put off. Not inlined, so that a wake that is only
     /// counted needs no registers.
     #[inline(never)]
-    fn own_wake(&self, probe: &TaskProbe, cause: Cause) {
+    fn own_wake(&self, probe: &Account, cause: Cause) {
         let task = probe.task;
         let event = |_| Event::Wake { task, cause, outcome: WakeOutcome::Queued };
         let seq = self.record_deferring(self.last(), event, |_| {});
@@ -146,7 +147,7 @@ impl Writer {
 
     /// Records a wake with the last stamp.
     #[inline]
-    fn record_wake(&self, probe: &TaskProbe, cause: Cause, outcome: WakeOutcome) {
+    fn record_wake(&self, probe: &Account, cause: Cause, outcome: WakeOutcome) {
         self.end_repeats(probe);
         let now = self.last();
         let task = probe.task;
@@ -182,7 +183,7 @@ impl Writer {
     }
 
     #[inline(always)]
-    fn poll_start(&self, probe: &TaskProbe) {
+    fn poll_start(&self, probe: &Account) {
         let now = self.read_clock_unless_fresh();
         let (task, number) = (probe.task, probe.polls.get() + 1);
         let (wake, poll) = (probe.wake.replace(NO_SEQ), &self.poll);
@@ -223,7 +224,7 @@ impl Writer {
     }
 
     #[inline(always)]
-    fn poll_end(&self, probe: &TaskProbe, result: PollResult) {
+    fn poll_end(&self, probe: &Account, result: PollResult) {
         let now = self.read_clock();
         if self.deferred() == Deferred::Start {
             if result == PollResult::Pending && self.count(probe, now) {

@@ -10,14 +10,14 @@ use nexus_protocol::ids::{Seq, TimerId};
 impl Recorder {
     /// `block_on` begins on this thread.
     pub(crate) fn enter(&self) {
-        if let Some(live) = &self.live {
+        if let Some(live) = self.live() {
             live.board().set_activity(Activity::Turning, live.read_clock());
         }
     }
 
     /// `block_on` ends.
     pub(crate) fn leave(&self) {
-        if let Some(live) = &self.live {
+        if let Some(live) = self.live() {
             live.board().set_activity(Activity::Outside, live.read_clock());
         }
     }
@@ -25,7 +25,7 @@ impl Recorder {
     /// The loop is about to ask the kernel for events.
     #[inline]
     pub(crate) fn turn_begin(&self, mode: TurnMode) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
         live.turn.mode.set(mode);
         match mode {
             TurnMode::Look => live.turn.began.set(live.last()),
@@ -45,7 +45,7 @@ impl Recorder {
     /// not even a timer or another thread's wake.
     #[inline]
     pub(crate) fn turn_end(&self, events: u32, idle: bool) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
         let (now, began, mode) = (live.read_clock(), live.turn.began.get(), live.turn.mode.get());
         let number = live.turn.number.get() + 1;
         live.turn.number.set(number);
@@ -71,7 +71,7 @@ impl Recorder {
     /// The run queue has this many tasks.
     #[inline]
     pub(crate) fn queued(&self, tasks: usize) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
         live.board().set_total(total_word::QUEUED, tasks as u64);
     }
 
@@ -83,7 +83,7 @@ impl Recorder {
         action: TimerAction,
         deadline_ns: u64,
     ) -> Option<Seq> {
-        let live = self.live.as_ref()?;
+        let live = self.live()?;
         let poll = if action == TimerAction::Fired { None } else { live.poll_seq() };
         let board = live.board();
         Some(live.record(

@@ -10,17 +10,17 @@ impl Recorder {
     /// Whether anything is recorded.
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
-        self.live.is_some()
+        self.live().is_some()
     }
 
     /// The task being polled; none if there is none, or recording is off.
     pub(crate) fn current_task(&self) -> Option<TaskId> {
-        self.live.as_ref()?.polled_task()
+        self.live()?.polled_task()
     }
 
     /// The row of a task, if it has one. Looks at all of them.
     pub(crate) fn row_of_task(&self, task: TaskId) -> Option<TaskRow> {
-        let mut rows = self.live.as_ref()?.board().tasks.copies();
+        let mut rows = self.live()?.board().tasks.copies();
         rows.find_map(|row| {
             TaskRow::from_words(&row.words, row.changing, &ClockMap::IDENTITY)
                 .filter(|row| row.task == task)
@@ -29,7 +29,7 @@ impl Recorder {
 
     /// The row of a live token, if it has one.
     pub(crate) fn row_of_token(&self, token: TokenId) -> Option<TokenRow> {
-        let row = self.live.as_ref()?.board().tokens.row(token.slot as usize)?.copy();
+        let row = self.live()?.board().tokens.row(token.slot as usize)?.copy();
         TokenRow::from_words(&row.words, row.changing, &ClockMap::IDENTITY)
             .filter(|row| row.token == token)
     }

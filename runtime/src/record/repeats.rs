@@ -17,7 +17,7 @@
 //! anything that is not counted. Meanwhile the board's activity tells that the task is being polled, and since when.
 
 use super::row::{Row, Side, Words};
-use super::tasks::{CAUSE_SHIFT, STATE_MASK, TaskProbe};
+use super::tasks::{Account, CAUSE_SHIFT, STATE_MASK};
 use super::verdict::{Answered, Evidence};
 use super::writer::{Deferred, NO_SEQ, Writer};
 use nexus_protocol::board::{TaskState, task_word as at, total_word};
@@ -109,7 +109,7 @@ fn cycle_of(own_wake: u8, idle_self_wake: bool) -> Option<Cycle> {
 impl Writer {
     /// Counts the poll under way, which is held and ends now with pending, if it may be counted.
     #[inline]
-    pub(super) fn count(&self, probe: &TaskProbe, now: Stamp) -> bool {
+    pub(super) fn count(&self, probe: &Account, now: Stamp) -> bool {
         let Some(cycle) = probe.cycle.get() else { return false };
         let (poll, took) = (&self.poll, now.since(self.poll.started.get()));
         if poll.own_wake.get() != cycle.cause().code() || took >= LONG {
@@ -127,7 +127,7 @@ impl Writer {
 
     /// Decides whether polls like the one that has just ended, and was recorded, are counted from now on.
     #[inline]
-    pub(super) fn expect_repeats(&self, probe: &TaskProbe, own_wake: u8, now: Stamp) {
+    pub(super) fn expect_repeats(&self, probe: &Account, own_wake: u8, now: Stamp) {
         let cycle = cycle_of(own_wake, probe.idle_self_wake.get());
         let row = self.board().tasks.row(probe.row.get() as usize);
         probe.cycle.set(cycle.filter(|_| row.is_some()));
@@ -138,14 +138,14 @@ impl Writer {
 
     /// Something is about to happen to a task: tells what was counted of it, and counts no more.
     #[inline]
-    pub(super) fn end_repeats(&self, probe: &TaskProbe) {
+    pub(super) fn end_repeats(&self, probe: &Account) {
         if probe.cycle.get().is_some() {
             self.end_repeats_of(probe);
         }
     }
 
     #[inline(never)]
-    fn end_repeats_of(&self, probe: &TaskProbe) {
+    fn end_repeats_of(&self, probe: &Account) {
         if self.deferred() == Deferred::Start && self.poll.task.get() == probe.task.0 {
             return self.start_held();
         }
@@ -241,7 +241,7 @@ impl Writer {
 
     /// Notes in a task's probe what its poll did while it was held, and was recorded later.
     #[inline]
-    pub(super) fn note_held_wake(&self, probe: &TaskProbe) {
+    pub(super) fn note_held_wake(&self, probe: &Account) {
         let wake = self.poll.held_wake.replace(NO_SEQ);
         if wake != NO_SEQ {
             let yielded = self.poll.own_wake.get() == Cause::Yield.code();

@@ -13,6 +13,27 @@ use std::panic::Location;
 
 /// The recorder's part in a task's allocation, touched by the runtime thread only.
 pub(crate) struct TaskProbe {
+    #[cfg(feature = "recorder")]
+    account: Account,
+}
+
+impl TaskProbe {
+    /// What is kept of the task. For code that runs only if recording is on.
+    #[inline(always)]
+    #[cfg_attr(
+        not(feature = "recorder"),
+        allow(clippy::unused_self, reason = "as with the feature")
+    )]
+    pub(super) fn account(&self) -> &Account {
+        #[cfg(feature = "recorder")]
+        return &self.account;
+        #[cfg(not(feature = "recorder"))]
+        unreachable!("nothing is recorded without the feature `recorder`")
+    }
+}
+
+/// What the recorder keeps of a task.
+pub(super) struct Account {
     pub(super) task: TaskId,
     /// Its row; [`NO_ROW`] if it has none, and when it has ended.
     pub(super) row: Cell<u32>,
@@ -34,16 +55,46 @@ pub(crate) struct TaskProbe {
 /// Which task a wait belongs to; kept by the waiter until the wait ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitProbe {
+    #[cfg(feature = "recorder")]
+    waiter: Waiter,
+}
+
+/// The task that waits, and its row.
+#[derive(Clone, Copy, Debug)]
+struct Waiter {
     task: Option<TaskId>,
     row: u32,
 }
 
 impl WaitProbe {
     /// A wait of which nothing is known.
-    pub(crate) const UNKNOWN: Self = Self { task: None, row: NO_ROW };
+    pub(crate) const UNKNOWN: Self = Self::of(Waiter { task: None, row: NO_ROW });
+
+    #[inline]
+    const fn of(waiter: Waiter) -> Self {
+        #[cfg(not(feature = "recorder"))]
+        let _ = waiter;
+        Self {
+            #[cfg(feature = "recorder")]
+            waiter,
+        }
+    }
+
+    /// For code that runs only if recording is on.
+    #[inline]
+    #[cfg_attr(
+        not(feature = "recorder"),
+        allow(clippy::unused_self, reason = "as with the feature")
+    )]
+    fn waiter(self) -> Waiter {
+        #[cfg(feature = "recorder")]
+        return self.waiter;
+        #[cfg(not(feature = "recorder"))]
+        unreachable!("nothing is recorded without the feature `recorder`")
+    }
 }
 
-impl TaskProbe {
+impl Account {
     #[inline(always)]
     fn new(task: TaskId, row: u32) -> Self {
         Self {
@@ -115,7 +166,7 @@ impl Writer {
     /// Changes the row of a waiting task, unless it has ended and its row is another's.
     fn change_waiter(
         &self,
-        wait: WaitProbe,
+        wait: Waiter,
         next: Seq,
         change: impl FnOnce(&Words<'_, { at::COUNT }>),
     ) {
@@ -176,13 +227,19 @@ impl Recorder {
         location: &'static Location<'static>,
         name: Option<&str>,
     ) -> TaskProbe {
-        let row = self.live.as_ref().map(|live| live.task_spawned(task, location, name));
-        TaskProbe::new(task, row.unwrap_or(NO_ROW))
+        let row = self.live().map(|live| live.task_spawned(task, location, name));
+        #[cfg(not(feature = "recorder"))]
+        let _ = (task, row);
+        TaskProbe {
+            #[cfg(feature = "recorder")]
+            account: Account::new(task, row.unwrap_or(NO_ROW)),
+        }
     }
 
     /// A task ended. Its row is folded away.
     pub(crate) fn task_finished(&self, probe: &TaskProbe, outcome: TaskOutcome) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
+        let probe = probe.account();
         live.end_repeats(probe);
         let (task, row) = (probe.task, probe.row.replace(NO_ROW));
         let board = live.board();
@@ -207,9 +264,9 @@ impl Recorder {
 
     /// The task being polled goes to sleep on `target`.
     pub(crate) fn wait_begin(&self, target: WaitFor) -> WaitProbe {
-        let Some(live) = &self.live else { return WaitProbe::UNKNOWN };
+        let Some(live) = self.live() else { return WaitProbe::UNKNOWN };
         let task = live.polled_task();
-        let wait = WaitProbe { task, row: task.map_or(NO_ROW, |_| live.poll.row.get()) };
+        let wait = Waiter { task, row: task.map_or(NO_ROW, |_| live.poll.row.get()) };
         live.record(
             |_| Event::WaitBegin { task, target },
             |next| {
@@ -220,12 +277,13 @@ impl Recorder {
                 live.count_waiter(target, next, |waiters, one| waiters.saturating_add(one));
             },
         );
-        wait
+        WaitProbe::of(wait)
     }
 
     /// A wait is over.
     pub(crate) fn wait_end(&self, wait: WaitProbe, target: WaitFor, outcome: WaitOutcome) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
+        let wait = wait.waiter();
         let task = wait.task;
         live.record(
             |_| Event::WaitEnd { task, target, outcome },

@@ -29,7 +29,7 @@ fn recorder() -> Recorder {
 
 impl Recorder {
     fn recording(&self) -> &Recording {
-        self.observed.recording.as_ref().unwrap()
+        self.end.observed.recording.as_ref().unwrap()
     }
 
     /// Everything recorded so far, with stamps in ticks.
@@ -330,10 +330,10 @@ fn a_poll_starts_when_the_one_before_ended_unless_something_lay_between() {
     let reads_again = |between: &dyn Fn()| {
         // The clock ticks between two reads, but how soon is the machine's business.
         (0..1_000_000).any(|_| {
-            let before = recorder.live.as_ref().unwrap().last();
+            let before = recorder.live().unwrap().last();
             between();
             recorder.poll_start(&one);
-            let start = recorder.live.as_ref().unwrap().poll.started.get();
+            let start = recorder.live().unwrap().poll.started.get();
             recorder.poll_end(&one, PollResult::Pending);
             start > before
         })
@@ -466,7 +466,7 @@ fn a_recorder_that_is_off_records_nothing_and_says_so() {
     assert_eq!(recorder.timer(TimerId(1), TimerAction::Armed, 1), None);
     let wait = recorder.wait_begin(WaitFor::Timer(TimerId(1)));
     recorder.wait_end(wait, WaitFor::Timer(TimerId(1)), WaitOutcome::Done);
-    assert!(recorder.observed.recording.is_none());
+    assert!(recorder.end.observed.recording.is_none());
     assert_eq!(recorder.remote().now(), Stamp::NEVER);
     assert!(is_off(Some("off".as_ref())) && is_off(Some("OFF".as_ref())));
     assert!(!is_off(None) && !is_off(Some("".as_ref())) && !is_off(Some("on".as_ref())));
@@ -490,7 +490,7 @@ fn other_threads_can_stamp_and_count() {
 #[test]
 fn a_dropped_runtime_is_marked_as_ended() {
     let recorder = recorder();
-    let observed = Arc::clone(&recorder.observed);
+    let observed = Arc::clone(&recorder.end.observed);
     assert!(!observed.has_ended());
     drop(recorder);
     assert!(observed.ended() >= observed.started);

@@ -98,7 +98,7 @@ impl Recorder {
         fd: i32,
         location: &'static Location<'static>,
     ) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
         let location = live.strings.location(location);
         let board = live.board();
         let now_live = board.total(total_word::LIVE) + 1;
@@ -136,7 +136,7 @@ impl Recorder {
         after: Interest,
         errno: u32,
     ) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
         live.record(
             |_| Event::TokenRegistered { token, before, after, errno },
             |next| {
@@ -157,7 +157,7 @@ impl Recorder {
         local: Option<SocketName<'_>>,
         peer: Option<SocketName<'_>>,
     ) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
         let slot = token.slot;
         for (side, name) in [(Side::Local, local), (Side::Peer, peer)] {
             let Some(address) = name.and_then(|name| live.address(name)) else { continue };
@@ -172,7 +172,7 @@ impl Recorder {
 
     /// A token was released; `errno` says why the kernel would not deregister its source, zero if it did.
     pub(crate) fn token_released(&self, token: TokenId, errno: u32) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
         let board = live.board();
         let now_live = board.total(total_word::LIVE).saturating_sub(1);
         live.record(
@@ -196,7 +196,7 @@ impl Recorder {
 
     /// A token was handed back that could not be released.
     pub(crate) fn release_refused(&self, token: TokenId, reason: RefusalReason) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
         live.record(
             |_| Event::ReleaseRefused { token, reason },
             |_| live.board().add(total_word::RELEASES_REFUSED, 1),
@@ -213,7 +213,7 @@ impl Recorder {
         reason: TransitionReason,
         wakers: u32,
     ) -> Option<Seq> {
-        let live = self.live.as_ref()?;
+        let live = self.live()?;
         let now = live.last().0;
         let is_event = reason == TransitionReason::Event;
         Some(live.record(
@@ -239,7 +239,7 @@ impl Recorder {
 
     /// The kernel reported an event for a registration that is gone.
     pub(crate) fn stale_event(&self, token: TokenId, current: u32, readiness: Readiness) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
         let owner = TokenId { slot: token.slot, generation: current };
         live.record(
             |_| Event::StaleEvent { token, current, readiness },
@@ -252,7 +252,7 @@ impl Recorder {
 
     /// The slot table has grown to this capacity (also called once for its first capacity, if that is not zero).
     pub(crate) fn freelist_grown(&self, capacity: u32) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
         let board = live.board();
         let first = board.total(total_word::CAPACITY) == 0;
         let growths = board.total(total_word::GROWTHS) + u64::from(!first);
@@ -274,7 +274,7 @@ impl Recorder {
         subject: Subject,
         result: OperationResult,
     ) {
-        let Some(live) = &self.live else { return };
+        let Some(live) = self.live() else { return };
         let (task, poll) = (live.polled_task(), live.poll_seq());
         let progress = result.is_progress();
         live.poll.operations.set(live.poll.operations.get().saturating_add(1));

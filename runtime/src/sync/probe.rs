@@ -14,6 +14,9 @@ use std::task::{Context, Poll};
 /// A number for a new primitive.
 pub(crate) fn next_primitive() -> PrimitiveId {
     static LAST: AtomicU64 = AtomicU64::new(0);
+    if !cfg!(feature = "recorder") {
+        return PrimitiveId(1);
+    }
     PrimitiveId(LAST.fetch_add(1, Ordering::Relaxed) + 1)
 }
 

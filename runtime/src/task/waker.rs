@@ -82,8 +82,10 @@ pub(super) fn wake_local(core: &Core, pointer: NonNull<Header>, header: &Header)
 fn wake_remote(pointer: NonNull<Header>, header: &Header) {
     match header.state.wake_remote() {
         Wake::Enqueue => {
-            let (woken, thread) = (header.shared.remote.now(), thread_id());
-            header.remote.note(Noted { woken, thread, through: context::through() });
+            if cfg!(feature = "recorder") {
+                let (woken, thread) = (header.shared.remote.now(), thread_id());
+                header.remote.note(Noted { woken, thread, through: context::through() });
+            }
             // SAFETY: `State::wake_remote` has turned the bit on for us.
             if !unsafe { header.shared.queue_remote(pointer) } {
                 // The runtime is gone. It has ended this task while it was marked as woken, so that there is a reference

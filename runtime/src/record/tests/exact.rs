@@ -132,7 +132,7 @@ fn write(give: &mpsc::Sender<(Arc<Recording>, bool)>, go: &AtomicBool, written: 
     let mut writer = Cycles { recorder: Recorder::new(RuntimeId(1), &options).unwrap(), cycle: 0 };
     (0..WARM).for_each(|_| writer.next());
     let watched = !SANITIZED && is_filter_allowed();
-    let recording = writer.recorder.observed.recording.clone().unwrap();
+    let recording = writer.recorder.end.observed.recording.clone().unwrap();
     give.send((recording, watched)).unwrap();
     while !go.load(Ordering::Acquire) {
         thread::yield_now();
