@@ -14,7 +14,7 @@
 use super::row::Words;
 use super::tasks::{Account, CAUSE_SHIFT, STATE_MASK, TaskProbe, set_state};
 use super::verdict::{Answered, Evidence};
-use super::writer::{Deferred, NO_SEQ, Writer};
+use super::writer::{Deferred, NO_SEQ, OwnWake, Writer};
 use super::{Noted, Recorder};
 use nexus_protocol::Event;
 use nexus_protocol::board::{Activity, TaskState, task_word as at, token_word, total_word};
@@ -87,19 +87,16 @@ impl Writer {
     fn wake(&self, probe: &Account, outcome: WakeOutcome) {
         let own = outcome == WakeOutcome::Queued && self.poll.task.get() == probe.task.0;
         let deferred = self.deferred();
-        if own && deferred != Deferred::Nothing && self.poll.own_wake.get() == 0 {
-            let cause = match self.announced_cause() {
-                None => Some(Cause::SelfWake),
-                Some(Cause::Yield) => Some(Cause::Yield),
-                _ => None,
+        if own && deferred != Deferred::NOTHING && self.poll.own_wake.get() == OwnWake::NONE {
+            let own_wake = match self.announced_cause() {
+                None => OwnWake::SELF,
+                Some(Cause::Yield) => OwnWake::YIELD,
+                _ => return self.wake_of_any_sort(probe, outcome),
             };
-            match cause {
-                Some(cause) if deferred == Deferred::Start => {
-                    return self.poll.own_wake.set(cause.code());
-                }
-                Some(cause) => return self.own_wake(probe, cause),
-                None => {}
+            if deferred == Deferred::BOARD {
+                return self.own_wake(probe, own_wake);
             }
+            return self.poll.own_wake.set(own_wake);
         }
         self.wake_of_any_sort(probe, outcome);
     }
@@ -113,11 +110,11 @@ impl Writer {
     /// The task that is being polled has queued itself, and that is put off. Not inlined, so that a wake that is only
     /// counted needs no registers.
     #[inline(never)]
-    fn own_wake(&self, probe: &Account, cause: Cause) {
-        let task = probe.task;
+    fn own_wake(&self, probe: &Account, own_wake: OwnWake) {
+        let (task, cause) = (probe.task, own_wake.cause());
         let event = |_| Event::Wake { task, cause, outcome: WakeOutcome::Queued };
         let seq = self.record_deferring(self.last(), event, |_| {});
-        self.poll.own_wake.set(cause.code());
+        self.poll.own_wake.set(own_wake);
         probe.answer(Answered::of(cause), seq, self.last(), 0);
     }
 
@@ -193,18 +190,15 @@ impl Writer {
         poll.task.set(task.0);
         poll.row.set(probe.row.get());
         poll.started.set(now);
+        poll.own_wake.set(OwnWake::NONE);
+        let cycle = probe.cycle.get();
+        if cycle != OwnWake::NONE {
+            poll.wake.set(wake);
+            self.board().set_activity(Activity::Polling(task), now);
+            return self.defer(Deferred::start(cycle));
+        }
         poll.operations.set(0);
         poll.progress.set(0);
-        poll.own_wake.set(0);
-        let cycle = probe.cycle.get();
-        if cycle.is_some() {
-            poll.cycle.set(cycle);
-            poll.number.set(number);
-            poll.wake.set(wake);
-            poll.woken.set(probe.woken.get());
-            self.board().set_activity(Activity::Polling(task), now);
-            return self.defer(Deferred::Start);
-        }
         let (wake, waited) = match wake {
             NO_SEQ => (None, 0),
             wake => (Some(wake), now.since(probe.woken.get())),
@@ -226,13 +220,13 @@ impl Writer {
     #[inline(always)]
     fn poll_end(&self, probe: &Account, result: PollResult) {
         let now = self.read_clock();
-        if self.deferred() == Deferred::Start {
-            if result == PollResult::Pending && self.count(probe, now) {
+        if let Some(cycle) = self.deferred().cycle() {
+            if result == PollResult::Pending && self.count(probe, cycle, now) {
                 self.poll.task.set(0);
-                self.defer(Deferred::Nothing);
+                self.defer(Deferred::NOTHING);
                 return self.keep_fresh();
             }
-            self.start_held();
+            self.start_held(cycle);
         }
         self.note_held_wake(probe);
         let poll = &self.poll;
@@ -241,7 +235,7 @@ impl Writer {
         let judgement = poll.evidence.get().judge(result, progress != 0);
         let verdict = judgement.verdict;
         probe.idle_self_wake.set(judgement.idle_self_wake);
-        let was_put_off = self.deferred() == Deferred::Board;
+        let was_put_off = self.deferred() == Deferred::BOARD;
         self.record_deferring(
             now,
             |_| Event::PollEnd { task, started, result, verdict, operations, progress },
@@ -272,13 +266,13 @@ impl Writer {
             },
         );
         poll.task.set(0);
-        probe.cycle.set(None);
+        probe.cycle.set(OwnWake::NONE);
         if result == PollResult::Pending {
             self.keep_fresh();
             // With nothing else recorded in it, it made no operation either.
             let own_wake = poll.own_wake.get();
-            if own_wake != 0 && was_put_off {
-                self.expect_repeats(probe, own_wake, now);
+            if own_wake != OwnWake::NONE && was_put_off {
+                self.expect_repeats(probe, own_wake, started);
             }
         }
     }
@@ -298,7 +292,7 @@ impl Writer {
         let board = self.board();
         self.put_off_nothing();
         board.add(total_word::POLLS, 1);
-        board.add(total_word::WAKES, u64::from(self.poll.own_wake.get() != 0));
+        board.add(total_word::WAKES, u64::from(self.poll.own_wake.get() != OwnWake::NONE));
     }
 
     #[inline(always)]
@@ -307,13 +301,13 @@ impl Writer {
         row.add(at::WAITED, self.poll.waited.get());
         let own_wake = self.poll.own_wake.get();
         let mut replaced = STATE_MASK;
-        if own_wake != 0 {
+        if own_wake != OwnWake::NONE {
             replaced |= 0xFF << CAUSE_SHIFT;
             row.add(at::WAKES, 1);
-            row.add(at::SELF_WAKES, u64::from(own_wake == Cause::SelfWake.code()));
+            row.add(at::SELF_WAKES, u64::from(own_wake == OwnWake::SELF));
         }
         let kept = row.get(at::STATE) & !replaced;
-        row.set(at::STATE, kept | state as u64 | u64::from(own_wake) << CAUSE_SHIFT);
+        row.set(at::STATE, kept | state as u64 | u64::from(own_wake.code()) << CAUSE_SHIFT);
         row.set(at::SINCE, since.0);
     }
 

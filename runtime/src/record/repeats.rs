@@ -19,9 +19,9 @@
 use super::row::{Row, Side, Words};
 use super::tasks::{Account, CAUSE_SHIFT, STATE_MASK};
 use super::verdict::{Answered, Evidence};
-use super::writer::{Deferred, NO_SEQ, Writer};
+use super::writer::{Deferred, NO_SEQ, OwnWake, Writer};
 use nexus_protocol::board::{TaskState, task_word as at, total_word};
-use nexus_protocol::event::{Cause, Cycle, Verdict, WakeOutcome};
+use nexus_protocol::event::{Cycle, Verdict, WakeOutcome};
 use nexus_protocol::ids::{Seq, Stamp, TaskId};
 use nexus_protocol::{Event, record};
 
@@ -35,13 +35,12 @@ const COUNT_SHIFT: u32 = 32;
 
 const _: () = assert!(WINDOW - 1 <= record::SHORT_MAX, "the record has room for what is counted");
 
-/// What is counted of a task, beside its row: when it began, how many polls there were and how long they took, the
-/// shortest and the longest of them.
+/// What is counted of a task, beside its row. Since nothing else changes the row meanwhile, it knows the rest: when the
+/// poll ended that was recorded last, or when what was counted was told last ([`at::SINCE`]).
 struct Counted<'row>(&'row Side);
 
 /// The same, taken out.
 struct Total {
-    first: Stamp,
     count: u32,
     busy: u64,
     shortest: u64,
@@ -49,22 +48,24 @@ struct Total {
 }
 
 impl Counted<'_> {
-    const FIRST: usize = 0;
+    const WOKEN: usize = 0;
     const SUMS: usize = 1;
     const ENDS: usize = 2;
     /// No shortest one yet, and no longest one.
     const NO_ENDS: u64 = u32::MAX as u64;
 
+    /// Nothing is counted yet. `woken` is when the wake was fired that the first poll will answer.
     #[inline]
-    fn begin(&self, first: Stamp) {
-        self.0.set(Self::FIRST, first.0);
+    fn begin(&self, woken: Stamp) {
+        self.0.set(Self::WOKEN, woken.0);
         self.0.set(Self::SUMS, 0);
         self.0.set(Self::ENDS, Self::NO_ENDS);
     }
 
+    /// When the wake was fired that the first poll has answered, or will.
     #[inline]
-    fn first(&self) -> Stamp {
-        Stamp(self.0.get(Self::FIRST))
+    fn woken(&self) -> Stamp {
+        Stamp(self.0.get(Self::WOKEN))
     }
 
     /// Counts a poll that took less than [`LONG`].
@@ -83,7 +84,6 @@ impl Counted<'_> {
         let (sums, ends) = (self.0.get(Self::SUMS), self.0.get(Self::ENDS));
         let count = (sums >> COUNT_SHIFT) as u32;
         (count > 0).then(|| Total {
-            first: self.first(),
             count,
             busy: sums & Self::NO_ENDS,
             shortest: ends & Self::NO_ENDS,
@@ -92,64 +92,55 @@ impl Counted<'_> {
     }
 }
 
-/// What a poll did that ended with pending and queued its own task with this cause, if that may be counted when it is
-/// done again.
-#[inline]
-fn cycle_of(own_wake: u8, idle_self_wake: bool) -> Option<Cycle> {
-    const SELF: u8 = Cause::SelfWake.code();
-    const YIELD: u8 = Cause::Yield.code();
-    match own_wake {
-        // The first self-wake in a row is judged in another way than the next ones.
-        SELF if idle_self_wake => Some(Cycle::SelfWake),
-        YIELD => Some(Cycle::Yield),
-        _ => None,
-    }
-}
-
 impl Writer {
     /// Counts the poll under way, which is held and ends now with pending, if it may be counted.
     #[inline]
-    pub(super) fn count(&self, probe: &Account, now: Stamp) -> bool {
-        let Some(cycle) = probe.cycle.get() else { return false };
-        let (poll, took) = (&self.poll, now.since(self.poll.started.get()));
-        if poll.own_wake.get() != cycle.cause().code() || took >= LONG {
+    pub(super) fn count(&self, probe: &Account, cycle: OwnWake, now: Stamp) -> bool {
+        let started = self.poll.started.get();
+        // Stamps don't run backwards.
+        let took = now.0.wrapping_sub(started.0);
+        if self.poll.own_wake.get() != cycle || took >= LONG {
             return false;
         }
-        let Some(row) = self.board().tasks.row(poll.row.get() as usize) else { return false };
+        let Some(row) = self.board().tasks.row(probe.row.get() as usize) else { return false };
         let counted = Counted(row.side());
-        if now.since(counted.first()) >= WINDOW {
-            self.tell(row, probe.task, cycle, poll.started.get());
+        if now.0.wrapping_sub(counted.woken().0) >= WINDOW {
+            self.tell(row, probe.task, cycle.cycle(), started);
         }
         counted.add(took);
         probe.queued.set(true);
         true
     }
 
-    /// Decides whether polls like the one that has just ended, and was recorded, are counted from now on.
+    /// Decides whether polls like the one that has just ended, and was recorded, are counted from now on. `woken` is when it
+    /// fired its own wake.
     #[inline]
-    pub(super) fn expect_repeats(&self, probe: &Account, own_wake: u8, now: Stamp) {
-        let cycle = cycle_of(own_wake, probe.idle_self_wake.get());
-        let row = self.board().tasks.row(probe.row.get() as usize);
-        probe.cycle.set(cycle.filter(|_| row.is_some()));
-        if let (Some(_), Some(row)) = (cycle, row) {
-            Counted(row.side()).begin(now);
+    pub(super) fn expect_repeats(&self, probe: &Account, own_wake: OwnWake, woken: Stamp) {
+        // The first self-wake in a row is judged in another way than the next ones.
+        if own_wake == OwnWake::SELF && !probe.idle_self_wake.get() {
+            return;
+        }
+        if let Some(row) = self.board().tasks.row(probe.row.get() as usize) {
+            probe.cycle.set(own_wake);
+            Counted(row.side()).begin(woken);
         }
     }
 
     /// Something is about to happen to a task: tells what was counted of it, and counts no more.
     #[inline]
     pub(super) fn end_repeats(&self, probe: &Account) {
-        if probe.cycle.get().is_some() {
+        if probe.cycle.get() != OwnWake::NONE {
             self.end_repeats_of(probe);
         }
     }
 
     #[inline(never)]
     fn end_repeats_of(&self, probe: &Account) {
-        if self.deferred() == Deferred::Start && self.poll.task.get() == probe.task.0 {
-            return self.start_held();
+        let held = self.deferred().cycle().filter(|_| self.poll.task.get() == probe.task.0);
+        if let Some(cycle) = held {
+            return self.start_held(cycle);
         }
-        let Some(cycle) = probe.cycle.take() else { return };
+        let cycle = probe.cycle.replace(OwnWake::NONE).cycle();
         let Some(row) = self.board().tasks.row(probe.row.get() as usize) else { return };
         let at = self.last();
         if let Some(seq) = self.tell(row, probe.task, cycle, at) {
@@ -160,8 +151,8 @@ impl Writer {
     /// Records what was counted of a task, as of `at`, and begins anew.
     fn tell(&self, row: &Row<{ at::COUNT }>, task: TaskId, cycle: Cycle, at: Stamp) -> Option<Seq> {
         let counted = Counted(row.side());
-        let Total { first, count, busy, shortest, longest } = counted.total()?;
-        let first = Stamp(first.0.max(at.0.saturating_sub(record::AGE_MAX)));
+        let Total { count, busy, shortest, longest } = counted.total()?;
+        let first = Stamp(row.own(at::SINCE).max(at.0.saturating_sub(record::AGE_MAX)));
         counted.begin(at);
         let event = Event::Repeats { task, cycle, count, first, busy, shortest, longest };
         let times = u64::from(count);
@@ -210,42 +201,38 @@ impl Writer {
     /// The poll under way, which is held, does something: tells what was counted of the task before, and records the
     /// poll's start and the task's own wake, with the stamp that they would have had.
     #[inline(never)]
-    pub(super) fn start_held(&self) {
+    pub(super) fn start_held(&self, cycle: OwnWake) {
         let poll = &self.poll;
-        let (task, started, own_wake) =
-            (TaskId(poll.task.get()), poll.started.get(), poll.own_wake.replace(0));
-        self.defer(Deferred::Nothing);
-        let Some(cycle) = poll.cycle.get() else { return };
-        let row = self.board().tasks.row(poll.row.get() as usize);
-        let told = row.and_then(|row| self.tell(row, task, cycle, started));
-        let (wake, waited) = match (told, poll.wake.get()) {
-            (Some(repeats), _) => (Some(repeats), 0),
-            (None, NO_SEQ) => (None, 0),
-            (None, wake) => (Some(wake), started.since(poll.woken.get())),
+        let (task, started) = (TaskId(poll.task.get()), poll.started.get());
+        self.defer(Deferred::NOTHING);
+        let Some(row) = self.board().tasks.row(poll.row.get() as usize) else { return };
+        let (wake, waited) = match self.tell(row, task, cycle.cycle(), started) {
+            Some(repeats) => (repeats, 0),
+            None => (poll.wake.get(), started.since(Counted(row.side()).woken())),
         };
+        let (number, wake) = (row.own(at::POLLS) + 1, Some(wake));
         let answered = Answered::of(cycle.cause());
-        poll.evidence.set(Evidence::new(answered, false, cycle == Cycle::SelfWake));
+        poll.evidence.set(Evidence::new(answered, false, cycle == OwnWake::SELF));
         poll.waited.set(waited);
         poll.token.set(0);
-        let number = poll.number.get();
+        poll.operations.set(0);
+        poll.progress.set(0);
         let start = |_| Event::PollStart { task, number, wake };
         poll.seq.set(self.record_deferring(started, start, |seq| self.put_off(seq)));
-        let own = if own_wake == Cause::Yield.code() { Cause::Yield } else { Cause::SelfWake };
-        if own_wake != 0 {
-            let outcome = WakeOutcome::Queued;
-            let wake = |_| Event::Wake { task, cause: own, outcome };
+        let own_wake = poll.own_wake.get();
+        if own_wake != OwnWake::NONE {
+            let (cause, outcome) = (own_wake.cause(), WakeOutcome::Queued);
+            let wake = |_| Event::Wake { task, cause, outcome };
             poll.held_wake.set(self.record_deferring(started, wake, |_| {}));
-            poll.own_wake.set(own_wake);
         }
     }
 
-    /// Notes in a task's probe what its poll did while it was held, and was recorded later.
+    /// Notes in a task's account the wake that its poll has fired while it was held, and that was recorded later.
     #[inline]
     pub(super) fn note_held_wake(&self, probe: &Account) {
         let wake = self.poll.held_wake.replace(NO_SEQ);
         if wake != NO_SEQ {
-            let yielded = self.poll.own_wake.get() == Cause::Yield.code();
-            let sort = if yielded { Answered::YIELD } else { Answered::SELF };
+            let sort = Answered::of(self.poll.own_wake.get().cause());
             probe.answer(sort, wake, self.poll.started.get(), 0);
         }
     }

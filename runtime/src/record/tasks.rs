@@ -3,9 +3,9 @@
 use super::Recorder;
 use super::row::Words;
 use super::verdict::Answered;
-use super::writer::{NO_ROW, NO_SEQ, Writer};
+use super::writer::{NO_ROW, NO_SEQ, OwnWake, Writer};
 use nexus_protocol::board::{TaskRow, TaskState, task_word as at, token_word, total_word};
-use nexus_protocol::event::{Cycle, TaskOutcome, WaitFor, WaitOutcome};
+use nexus_protocol::event::{TaskOutcome, WaitFor, WaitOutcome};
 use nexus_protocol::ids::{Seq, Stamp, TaskId};
 use nexus_protocol::{Direction, Event};
 use std::cell::Cell;
@@ -45,7 +45,7 @@ pub(super) struct Account {
     /// The last poll answered nothing but self-wakes and made no progress.
     pub(super) idle_self_wake: Cell<bool>,
     /// What its polls do again and again, if that is only counted: see [`repeats`](super::repeats).
-    pub(super) cycle: Cell<Option<Cycle>>,
+    pub(super) cycle: Cell<OwnWake>,
     /// The wake that queued it: record, stamp, and token if one was the cause (packed; zero if not).
     pub(super) wake: Cell<Seq>,
     pub(super) woken: Cell<Stamp>,
@@ -104,7 +104,7 @@ impl Account {
             pending: Cell::new(Answered::NONE),
             queued: Cell::new(false),
             idle_self_wake: Cell::new(false),
-            cycle: Cell::new(None),
+            cycle: Cell::new(OwnWake::NONE),
             wake: Cell::new(NO_SEQ),
             woken: Cell::new(Stamp::NEVER),
             token: Cell::new(0),

@@ -49,16 +49,59 @@ pub(super) struct Writer {
     anchor_due: Cell<u64>,
 }
 
-/// What is made up for when the next record is written.
+/// What is made up for when the next record is written: nothing; or, on the board, what records have said already, which
+/// [`Board::put_off`] has told the readers; or the record of the start of the poll under way, which is held (see
+/// [`repeats`](super::repeats)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deferred {
-    /// Nothing.
-    Nothing,
-    /// What records have said already, on the board: what [`Board::put_off`] has told the readers.
-    Board,
-    /// The record of the start of the poll under way: see [`repeats`](super::repeats).
-    Start,
+pub(super) struct Deferred(u8);
+
+impl Deferred {
+    pub(super) const NOTHING: Self = Self(0);
+    pub(super) const BOARD: Self = Self(1);
+
+    /// The start of a poll that is expected to do what these do.
+    #[inline]
+    pub(super) fn start(cycle: OwnWake) -> Self {
+        Self(cycle.0)
+    }
+
+    /// What the poll is expected to do whose start is deferred, if one is.
+    #[inline]
+    pub(super) fn cycle(self) -> Option<OwnWake> {
+        (self.0 > Self::BOARD.0).then_some(OwnWake(self.0))
+    }
 }
+
+/// A wake that a poll has fired for its own task, and of which more is known than that: nothing, a self-wake or a yield, by
+/// the code of its cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OwnWake(u8);
+
+impl OwnWake {
+    pub(super) const NONE: Self = Self(0);
+    pub(super) const SELF: Self = Self(Cause::SelfWake.code());
+    pub(super) const YIELD: Self = Self(Cause::Yield.code());
+
+    /// The code of the cause, or zero.
+    #[inline]
+    pub(super) fn code(self) -> u8 {
+        self.0
+    }
+
+    /// The cause.
+    #[inline]
+    pub(super) fn cause(self) -> Cause {
+        if self == Self::YIELD { Cause::Yield } else { Cause::SelfWake }
+    }
+
+    /// What a poll does that does nothing else.
+    pub(super) fn cycle(self) -> Cycle {
+        if self == Self::YIELD { Cycle::Yield } else { Cycle::SelfWake }
+    }
+}
+
+// A held poll is told from a deferred board by the code of the wake.
+const _: () = assert!(OwnWake::SELF.0 > Deferred::BOARD.0 && OwnWake::YIELD.0 > Deferred::BOARD.0);
 
 /// The poll under way.
 pub(super) struct PollUnderWay {
@@ -74,19 +117,14 @@ pub(super) struct PollUnderWay {
     pub(super) token: Cell<u64>,
     pub(super) operations: Cell<u16>,
     pub(super) progress: Cell<u16>,
-    /// Its number among the task's polls.
-    pub(super) number: Cell<u64>,
-    /// The wake that queued it, or [`NO_SEQ`], and when that was fired. If it is held.
+    /// The record of the wake that queued it, or [`NO_SEQ`], if it is held.
     pub(super) wake: Cell<Seq>,
-    pub(super) woken: Cell<Stamp>,
-    /// What it is expected to do, if it is held, or was.
-    pub(super) cycle: Cell<Option<Cycle>>,
     /// The record of the task's own wake, if it was fired while the poll was held, and the probe does not know of it.
     pub(super) held_wake: Cell<Seq>,
     /// How long it had waited since the wake that queued it, in ticks.
     pub(super) waited: Cell<u64>,
-    /// Code of the cause with which it has queued itself, as long as that is put off; zero if it has not.
-    pub(super) own_wake: Cell<u8>,
+    /// With what it has queued itself, as long as that is put off.
+    pub(super) own_wake: Cell<OwnWake>,
 }
 
 /// The turn under way, or the last one.
@@ -110,7 +148,7 @@ impl Writer {
             last: Cell::new(started),
             fresh: Cell::new(NO_SEQ),
             cause: Cell::new(None),
-            deferred: Cell::new(Deferred::Nothing),
+            deferred: Cell::new(Deferred::NOTHING),
             poll: PollUnderWay {
                 task: Cell::new(0),
                 row: Cell::new(NO_ROW),
@@ -120,13 +158,10 @@ impl Writer {
                 token: Cell::new(0),
                 operations: Cell::new(0),
                 progress: Cell::new(0),
-                number: Cell::new(0),
                 wake: Cell::new(NO_SEQ),
-                woken: Cell::new(started),
-                cycle: Cell::new(None),
                 held_wake: Cell::new(NO_SEQ),
                 waited: Cell::new(0),
-                own_wake: Cell::new(0),
+                own_wake: Cell::new(OwnWake::NONE),
             },
             turn: TurnUnderWay {
                 number: Cell::new(0),
@@ -212,11 +247,11 @@ impl Writer {
         event: impl FnOnce(Seq) -> Event,
         change: impl FnOnce(Seq),
     ) -> Seq {
-        if self.deferred.get() == Deferred::Start {
-            self.start_held();
+        if let Some(cycle) = self.deferred.get().cycle() {
+            self.start_held(cycle);
         }
         self.record_deferring(at, event, |seq| {
-            if self.deferred.get() == Deferred::Board {
+            if self.deferred.get() == Deferred::BOARD {
                 self.settle(seq);
             }
             change(seq + 1);
@@ -238,14 +273,14 @@ impl Writer {
     /// Says that the board stands at record `seq` until further notice.
     #[inline]
     pub(super) fn put_off(&self, seq: Seq) {
-        self.deferred.set(Deferred::Board);
+        self.deferred.set(Deferred::BOARD);
         self.board().put_off(seq);
     }
 
     /// Says that the board is up to date from now on. To be called before it is brought up to date.
     #[inline]
     pub(super) fn put_off_nothing(&self) {
-        self.deferred.set(Deferred::Nothing);
+        self.deferred.set(Deferred::NOTHING);
         self.board().put_off_nothing();
     }
 
@@ -277,8 +312,8 @@ impl Writer {
     /// The record of the start of the poll under way, which is written if it was not yet.
     #[inline]
     pub(super) fn poll_seq(&self) -> Option<Seq> {
-        if self.deferred.get() == Deferred::Start {
-            self.start_held();
+        if let Some(cycle) = self.deferred.get().cycle() {
+            self.start_held(cycle);
         }
         (self.poll.task.get() != 0).then(|| self.poll.seq.get())
     }
