@@ -73,7 +73,9 @@
 //!
 //! # Cargo features
 //!
-//! All are off by default. With them, libraries that do not care about their runtime run on this one:
+//! `recorder` is on by default: without it nothing is recorded, nobody can attach, and no code for either is in the program.
+//!
+//! The others are off by default. With them, libraries that do not care about their runtime run on this one:
 //!
 //! | feature | brings | for |
 //! | --- | --- | --- |
