@@ -71,11 +71,12 @@ pub(super) fn wake_local(core: &Core, pointer: NonNull<Header>, header: &Header)
     } else {
         WakeOutcome::Redundant
     };
-    core.recorder.wake(&local.probe, outcome);
     if outcome == WakeOutcome::Queued {
         // SAFETY: runtime thread; not queued, and not ended, so the registry's reference is there.
         unsafe { core.queue.push(Entry(pointer), Queued::Local) };
     }
+    // Last, so that nothing has to be kept across the call.
+    core.recorder.wake(&local.probe, outcome);
 }
 
 #[cold]
