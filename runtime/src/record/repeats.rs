@@ -118,6 +118,8 @@ impl Writer {
         let Some(row) = self.board().tasks.row(poll.row.get() as usize) else { return false };
         let counted = Counted(row.side());
         if now.since(counted.first()) >= WINDOW {
+            // This poll is counted with the next ones. If its start was still to be recorded, it would be told twice.
+            self.defer(Deferred::Nothing);
             self.tell(row, probe.task, cycle, poll.started.get());
         }
         counted.add(took);
