@@ -373,4 +373,35 @@ mod loom_tests {
             writer.join().unwrap();
         });
     }
+
+    /// The table grows while it is copied: a row is there as it was made, or is empty, or is marked.
+    #[test]
+    fn loom_a_reader_during_growth_finds_no_half_made_row() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = builder.preemption_bound.or(Some(3));
+        builder.check(|| {
+            let shared = Arc::new(Board::new(2));
+            let other = Arc::clone(&shared);
+            let writer = loom::thread::spawn(move || {
+                for index in 0..2 {
+                    let row = other.tasks.make(index).unwrap();
+                    row.change(|words| (0..2).for_each(|word| words.set(word, 1 + index as u64)));
+                }
+            });
+            let check = |is_over: bool| {
+                let mut rows = 0;
+                for (index, row) in shared.tasks.copies().enumerate() {
+                    let made = 1 + index as u64;
+                    let seen = (row.words[0], row.words[1]);
+                    let is_whole = seen == (made, made) || !is_over && seen == (0, 0);
+                    assert!(row.changing || is_whole, "row {index} is {seen:?}");
+                    rows += 1;
+                }
+                assert!(rows <= 2 && (!is_over || rows == 2));
+            };
+            check(false);
+            writer.join().unwrap();
+            check(true);
+        });
+    }
 }

@@ -105,6 +105,8 @@ impl Writer {
         let Some(row) = self.board().tasks.row(probe.row.get() as usize) else { return false };
         let counted = Counted(row.side());
         if now.0.wrapping_sub(counted.woken().0) >= WINDOW {
+            // This poll is counted with the next ones. If its start was still to be recorded, it would be told twice.
+            self.defer(Deferred::NOTHING);
             self.tell(row, probe.task, cycle.cycle(), started);
         }
         counted.add(took);

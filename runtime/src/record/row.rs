@@ -10,7 +10,7 @@ use super::memory::Plain;
 use crate::primitives::atomic::{AtomicU64, Ordering};
 
 /// How often a copy is tried before it is given out as *changing*.
-const ATTEMPTS: usize = 32;
+const ATTEMPTS: usize = if cfg!(loom) { 1 } else { 32 };
 
 /// `N` words that change together. All changes must come from one thread.
 #[repr(C, align(64))]

@@ -231,3 +231,33 @@ fn turns_that_find_nothing_are_numbered_only() {
     assert!(numbers.len() <= 3, "one more if the machine has stolen a window's time: {numbers:?}");
     assert_eq!(recorder.totals().turns, 12);
 }
+
+#[test]
+fn every_poll_counts_once_however_many_records_tell_of_them() {
+    let recorder = recorder();
+    let probe = spinning(&recorder);
+    let (began, mut polls) = (recorder.remote().now(), 0);
+    while recorder.remote().now().since(began) < 3 << 24 {
+        cycle(&recorder, &probe, 100);
+        polls += 100;
+    }
+    recorder.poll(&probe, || {});
+    let told: Vec<u32> = recorder
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Repeats { count, .. } => Some(count),
+            _ => None,
+        })
+        .collect();
+    assert!(told.len() >= 3, "one for each window: {told:?}");
+    let in_full = recorder.events().iter().filter(|e| matches!(e, Event::PollStart { .. })).count();
+    assert_eq!(told.iter().sum::<u32>() + in_full as u32, 2 + polls + 1);
+    let counters = recorder.task_row().counters;
+    assert_eq!(counters.polls, u64::from(2 + polls + 1));
+    let Event::PollEnd { .. } = recorder.last_event() else { panic!("a poll has ended") };
+    let Some(Event::PollStart { number, .. }) = recorder.events().into_iter().rev().nth(1) else {
+        panic!("it has begun")
+    };
+    assert_eq!(number, counters.polls);
+}
