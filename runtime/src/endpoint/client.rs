@@ -159,7 +159,8 @@ impl Client {
             progress = publisher.publish(sources, now, &mut self.session);
             if publisher.is_done() {
                 self.stage = Stage::Leaving;
-                self.deadline = Some(now + FAREWELL);
+                // Not from when this began: there may have been a great deal to encode.
+                self.deadline = Some(Instant::now() + FAREWELL);
             }
         }
         let before = self.session.queued_bytes();
@@ -170,7 +171,7 @@ impl Client {
         let moved = self.session.queued_bytes() < before.max(self.left_over);
         self.left_over = self.session.queued_bytes();
         self.given_up &= !moved;
-        self.check_deadline(empty, moved, now)?;
+        self.check_deadline(empty, moved, Instant::now())?;
         Ok(progress)
     }
 
