@@ -3,6 +3,7 @@
 use crate::record::{self, RecordingPlace};
 use crate::runtime::Runtime;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Configures and builds a [`Runtime`].
@@ -24,6 +25,7 @@ pub struct Builder {
     pub(crate) spin: Duration,
     pub(crate) record: record::Options,
     pub(crate) endpoint: crate::endpoint::Options,
+    pub(crate) dump_on_panic: Option<PathBuf>,
 }
 
 impl Default for Builder {
@@ -46,6 +48,7 @@ impl Builder {
             spin: Duration::ZERO,
             record: record::Options::default(),
             endpoint: crate::endpoint::Options::default(),
+            dump_on_panic: None,
         }
     }
 
@@ -177,12 +180,27 @@ impl Builder {
         self
     }
 
+    /// Writes the last seconds of all runtimes of the process to a trace in this directory, which is made if need be, when
+    /// a thread panics, and says on standard error where it is. Default: no, unless the environment has
+    /// `NEXUS_DUMP_ON_PANIC`, which names a directory.
+    ///
+    /// It is done by the process's panic hook, after what the hook did before; whoever replaces the hook later takes it
+    /// away. Every panic of every thread counts, also one that becomes the error of a task's handle: the first one, and
+    /// then at most one a minute and 16 in all, so that a server that lives with panics does not fill the disk. The
+    /// panicking thread waits until the file is written, for five seconds at most. The first runtime of a process that
+    /// asks for it decides where the files go. They have mode 0600: what is in them is the program's business.
+    #[must_use]
+    pub fn dump_on_panic(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.dump_on_panic = Some(directory.into());
+        self
+    }
+
     /// Builds the runtime. It belongs to this thread.
     ///
     /// # Errors
     ///
     /// If the kernel refuses the descriptors it needs: an epoll instance, an eventfd and a timerfd; or the memory for the
-    /// recording, or the file that it is to be in.
+    /// recording, or the file or directory that something is to be written to.
     pub fn build(self) -> io::Result<Runtime> {
         Runtime::build(&self)
     }

@@ -17,6 +17,7 @@
 //! | [`publisher`] | what one subscriber has got, and what it gets next |
 //! | [`snapshot`], [`timeline`] | boards and stamps as they travel |
 //! | [`remains`] | the same as a subscriber gets, from a recording in a file, without the process |
+//! | [`dump`] | the same once more, written to a trace when a thread panics |
 //! | [`control`] | what runtimes wait for: a first client, a last record delivered |
 //! | [`system`] | signals, scheduling, fork, exit |
 //!
@@ -32,6 +33,7 @@ mod admission;
 mod client;
 mod control;
 mod directory;
+pub(crate) mod dump;
 pub(crate) mod identity;
 mod publisher;
 pub(crate) mod remains;

@@ -234,6 +234,7 @@ impl Runtime {
     }
 
     pub(crate) fn build(builder: &Builder) -> io::Result<Self> {
+        endpoint::dump::arm(builder.dump_on_panic.as_deref())?;
         let (driver, bell) = Driver::new(builder)?;
         let timers = TimerQueue::new(&driver)?;
         let id = next_runtime_id();

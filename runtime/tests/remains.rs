@@ -246,7 +246,7 @@ fn a_process_that_is_killed_in_a_storm_leaves_its_last_records() {
     assert!(reads >= progress.last, "{reads} reads recorded, {} were made", progress.last);
     assert!(reads <= progress.last + 2, "{reads} reads recorded, {} were made", progress.last);
     let board = told.last_board();
-    assert!(matches!(board.activity, Activity::Polling(_)), "{:?}", board.activity);
+    assert_ne!(board.activity, Activity::Outside);
     assert!(board.totals.recorded.abs_diff(told.records().len() as u64) <= 64);
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn describe(start_time: u64) -> Process {
 }
 
 /// The base name of the program's file.
-fn program() -> String {
+pub(super) fn program() -> String {
     let path = std::env::current_exe().ok();
     let name = path.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
     let name = name.unwrap_or_default();

@@ -80,6 +80,8 @@ impl Builder {
     /// Makes the observer, for a loop on this thread.
     #[must_use]
     pub fn build(self) -> Observer {
+        // Only the environment can ask for it here, and its wishes are no errors.
+        let _ = endpoint::dump::arm(None);
         let id = next_runtime_id();
         let recorder = Recorder::new(id, &self.record).unwrap_or_else(|error| {
             // The loop is not to fail because it cannot be observed.

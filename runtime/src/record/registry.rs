@@ -12,7 +12,7 @@ use super::ring::Ring;
 use nexus_protocol::ids::{RuntimeId, Stamp};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 /// Ended runtimes whose history is kept.
 pub(crate) const KEPT: usize = 4;
@@ -174,10 +174,22 @@ impl Registry {
 
     /// The runtimes of this process, in the order in which they were built, with the last that ended.
     pub(crate) fn runtimes(&self) -> Vec<Arc<Observed>> {
-        let pid = std::process::id();
-        let runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
-        runtimes.iter().filter(|runtime| runtime.pid == pid).map(Arc::clone).collect()
+        own(&self.runtimes.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// As [`Registry::runtimes`], for a thread that may not wait; `None` if another one has the list.
+    pub(crate) fn try_runtimes(&self) -> Option<Vec<Arc<Observed>>> {
+        match self.runtimes.try_lock() {
+            Ok(runtimes) => Some(own(&runtimes)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(own(&poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+fn own(runtimes: &[Arc<Observed>]) -> Vec<Arc<Observed>> {
+    let pid = std::process::id();
+    runtimes.iter().filter(|runtime| runtime.pid == pid).map(Arc::clone).collect()
 }
 
 #[cfg(all(test, not(loom)))]

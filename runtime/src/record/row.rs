@@ -42,7 +42,7 @@ impl Side {
     }
 }
 
-// SAFETY: arrays of atomics and one more, with padding at the end for the alignment, which nobody reads.
+// SAFETY: atomics alone, with padding at the end for the alignment, which nobody reads.
 unsafe impl<const N: usize> Plain for Row<N> {
     #[cfg(loom)]
     fn zeroed() -> Self {
