@@ -47,6 +47,8 @@
 pub(crate) mod board;
 pub(crate) mod clock;
 mod foreign;
+#[cfg(feature = "tracing")]
+mod logs;
 mod polls;
 mod probes;
 mod questions;
@@ -74,6 +76,8 @@ use nexus_protocol::{RuntimeId, Stamp};
 use std::ffi::OsStr;
 use std::sync::Arc;
 
+#[cfg(feature = "tracing")]
+pub(crate) use self::logs::{Place, Saying};
 pub(crate) use self::tasks::{TaskProbe, WaitProbe};
 pub(crate) use self::through::{Noted, Through};
 pub(crate) use self::tokens::SocketName;
