@@ -102,6 +102,8 @@ mod handle;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod io;
+#[cfg(feature = "tracing")]
+pub mod layer;
 pub mod net;
 pub mod observe;
 mod prefetch;

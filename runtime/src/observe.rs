@@ -123,6 +123,19 @@ struct Loop {
     numbers: RefCell<Numbers>,
 }
 
+#[cfg(feature = "tracing")]
+thread_local! {
+    /// The loop on this thread that has begun to turn last.
+    static CURRENT: RefCell<std::rc::Weak<Loop>> = const { RefCell::new(std::rc::Weak::new()) };
+}
+
+/// Calls `body` with the recorder of the loop on this thread that has begun to turn last, if there is one.
+#[cfg(feature = "tracing")]
+pub(crate) fn try_with<R>(body: impl FnOnce(&Recorder) -> R) -> Option<R> {
+    let current = CURRENT.try_with(|current| current.borrow().upgrade()).ok().flatten()?;
+    Some(body(&current.recorder))
+}
+
 /// Where the numbers of tokens come from.
 enum Numbers {
     /// From a table of ours.
@@ -200,8 +213,8 @@ impl Observer {
         timeout: Option<Duration>,
         ask: impl FnOnce() -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let Loop { recorder, queued, .. } = &*self.observed;
         self.observed.start();
+        let Loop { recorder, queued, .. } = &*self.observed;
         recorder.time_has_passed();
         recorder.queued(queued.get());
         let look = timeout == Some(Duration::ZERO);
@@ -283,7 +296,7 @@ impl Observer {
 impl Loop {
     /// The loop turns for the first time: the endpoint starts, and an inspector that has started the program may hold it
     /// until it is attached.
-    fn start(&self) {
+    fn start(self: &Rc<Self>) {
         if self.turned.replace(true) {
             return;
         }
@@ -292,6 +305,8 @@ impl Loop {
             endpoint::hold();
         }
         self.recorder.enter();
+        #[cfg(feature = "tracing")]
+        CURRENT.with(|current| current.replace(Rc::downgrade(self)));
     }
 
     fn next_task_id(&self) -> TaskId {

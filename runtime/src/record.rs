@@ -51,6 +51,8 @@ pub(crate) mod clock;
 mod foreign;
 pub(crate) mod header;
 pub(crate) mod layout;
+#[cfg(feature = "tracing")]
+mod logs;
 pub(crate) mod mapped;
 pub(crate) mod memory;
 mod polls;
@@ -84,6 +86,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
 
+#[cfg(feature = "tracing")]
+pub(crate) use self::logs::{Place, Saying};
 pub use self::mapped::RecordingPlace;
 pub(crate) use self::tasks::{TaskProbe, WaitProbe};
 pub(crate) use self::through::{Noted, Through};

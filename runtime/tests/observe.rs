@@ -232,7 +232,7 @@ fn wakes_have_their_causes() {
     assert_eq!(wakes[0], (Cause::Outside, WakeOutcome::Queued));
     assert_eq!(wakes[1], (Cause::Outside, WakeOutcome::Redundant));
     assert_eq!(wakes[2], (Cause::Task { task: first.id() }, WakeOutcome::Queued));
-    assert_eq!(wakes[3], (Cause::SelfWake, WakeOutcome::Queued));
+    assert_eq!(wakes[3], (Cause::Yield, WakeOutcome::Queued));
     let (Cause::Thread { thread: waker, woken }, WakeOutcome::Queued) = wakes[4] else {
         panic!("{wakes:?}")
     };

@@ -94,6 +94,7 @@ pub(super) fn record(seq: Seq, words: Words, timeline: &Timeline) -> Record {
     match &mut record.event {
         Event::Turn { parked: stamp, .. }
         | Event::PollEnd { started: stamp, .. }
+        | Event::SpanExited { entered: stamp, .. }
         | Event::Wake { cause: Cause::Thread { woken: stamp, .. }, .. }
         | Event::Wake {
             cause: Cause::Primitive { by: WokenBy::Thread { woken: stamp, .. }, .. },

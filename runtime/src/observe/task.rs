@@ -68,8 +68,18 @@ impl Task {
     }
 
     /// The task is going to be polled because this thread has found something for it to do: during another task's poll,
-    /// because of that one; during its own, because of itself.
+    /// because of that one; during its own, because it yields.
     pub fn wake(&self) {
+        let recorder = &self.spawned.observed.recorder;
+        if recorder.current_task() == Some(self.spawned.id) {
+            // What a loop puts off to its next turn is no fault, as a future that wakes itself may be one.
+            recorder.with_cause(Cause::Yield, || self.queue());
+        } else {
+            self.queue();
+        }
+    }
+
+    fn queue(&self) {
         let outcome = self.spawned.queue();
         self.spawned.observed.recorder.wake(&self.spawned.probe, outcome);
     }
@@ -82,7 +92,7 @@ impl Task {
     }
 
     pub(super) fn wake_for(&self, cause: Cause) {
-        self.spawned.observed.recorder.with_cause(cause, || self.wake());
+        self.spawned.observed.recorder.with_cause(cause, || self.queue());
     }
 
     /// Gives control to the task: runs `body` as one of its polls.

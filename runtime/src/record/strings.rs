@@ -166,7 +166,7 @@ impl Interner {
 
 /// Hashes an address by one multiplication: addresses of statics are no attacker's choice.
 #[derive(Clone, Copy, Default)]
-struct AddressHasher(u64);
+pub(crate) struct AddressHasher(u64);
 
 impl std::hash::BuildHasher for AddressHasher {
     type Hasher = Self;
