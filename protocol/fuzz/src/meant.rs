@@ -155,13 +155,15 @@ fn goodbye(choices: &mut Choices<'_>) -> Goodbye {
 }
 
 fn client_frame(choices: &mut Choices<'_>) -> ClientFrame {
-    match choices.byte() % 3 {
+    match choices.byte() % 5 {
         0 => ClientFrame::Hello { version: choices.small() as u16 },
         1 => ClientFrame::Subscribe(Subscribe {
             history: choices.byte() & 1 != 0,
             kinds: KindFilter(choices.number()),
             snapshot_every_ms: choices.small(),
         }),
+        2 => ClientFrame::Pause,
+        3 => ClientFrame::Resume,
         _ => ClientFrame::Finish,
     }
 }
