@@ -27,6 +27,8 @@ pub mod frame_kind {
     pub const CLIENT_HELLO: u8 = 1;
     pub const CLIENT_SUBSCRIBE: u8 = 2;
     pub const CLIENT_FINISH: u8 = 3;
+    pub const CLIENT_PAUSE: u8 = 4;
+    pub const CLIENT_RESUME: u8 = 5;
     pub const SERVER_HELLO: u8 = 129;
     pub const SERVER_RUNTIME: u8 = 130;
     pub const SERVER_STRINGS: u8 = 131;
@@ -87,6 +89,8 @@ pub fn client(frame: &ClientFrame, out: &mut Vec<u8>) {
             });
         }
         ClientFrame::Finish => framed(out, frame_kind::CLIENT_FINISH, |_| ()),
+        ClientFrame::Pause => framed(out, frame_kind::CLIENT_PAUSE, |_| ()),
+        ClientFrame::Resume => framed(out, frame_kind::CLIENT_RESUME, |_| ()),
     }
 }
 

@@ -169,6 +169,11 @@ pub enum ClientFrame {
     },
     /// Start or change the stream. The server answers with a snapshot of each runtime, then events.
     Subscribe(Subscribe),
-    /// Send everything recorded until now and a last snapshot, then say goodbye.
+    /// Send everything recorded until now and a last snapshot, then say goodbye. Ends a pause.
     Finish,
+    /// Send nothing of the stream until further notice. Records go on to be made, and stay in the ring for as long as
+    /// it holds them.
+    Pause,
+    /// Go on where the stream was paused. What the ring has overwritten meanwhile is lost, and counted.
+    Resume,
 }

@@ -13,7 +13,7 @@
 //! | [`seat`] | that it may have to be made again |
 //! | [`admission`] | who may connect to it |
 //! | [`server`] | the thread: waiting, accepting |
-//! | [`client`] | one connection: hello, subscription, goodbye |
+//! | [`client`] | one connection: hello, subscription, goodbye, and how much of what it says is heard |
 //! | [`publisher`] | what one subscriber has got, and what it gets next |
 //! | [`snapshot`], [`timeline`] | boards and stamps as they travel |
 //! | [`remains`] | the same as a subscriber gets, from a recording in a file, without the process |

@@ -117,6 +117,7 @@ impl Session {
                     self.say(&ServerFrame::Goodbye(Goodbye::Finished));
                     over = true;
                 }
+                ClientFrame::Pause | ClientFrame::Resume => {}
             }
         }
         if !over && self.wants.is_some_and(|kinds| kinds != KindFilter::NONE) {

@@ -55,6 +55,8 @@ impl Payload for ClientFrame {
                 snapshot_every_ms: u32::from_le_bytes(payload.array("snapshot interval")?),
             }),
             frame_kind::CLIENT_FINISH => Self::Finish,
+            frame_kind::CLIENT_PAUSE => Self::Pause,
+            frame_kind::CLIENT_RESUME => Self::Resume,
             _ => return Ok(Outcome::Unknown),
         }))
     }

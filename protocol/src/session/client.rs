@@ -128,6 +128,25 @@ impl<S: Read + Write> Client<S> {
         send(&mut self.stream, &ClientFrame::Finish)
     }
 
+    /// Asks for silence: no events, no snapshots, until [`Client::resume`] or [`Client::finish`]. What was on its way
+    /// still comes. Needs a subscription.
+    ///
+    /// # Errors
+    ///
+    /// If the stream fails; [`SessionError::Closed`] if the server is gone.
+    pub fn pause(&mut self) -> Result<(), SessionError> {
+        send(&mut self.stream, &ClientFrame::Pause)
+    }
+
+    /// Asks for the stream to go on where it was paused. What the ring could not hold that long comes as a loss.
+    ///
+    /// # Errors
+    ///
+    /// If the stream fails; [`SessionError::Closed`] if the server is gone.
+    pub fn resume(&mut self) -> Result<(), SessionError> {
+        send(&mut self.stream, &ClientFrame::Resume)
+    }
+
     /// The next frame. Waits at most for the stream's read timeout.
     ///
     /// # Errors

@@ -9,6 +9,9 @@ use std::io::{self, Read, Write};
 /// Bytes taken from the stream at once: clients have little to say.
 const READ_BYTES: usize = 4096;
 
+/// Reads in one call of [`Server::receive`]: whoever talks without end does not keep others waiting.
+const READS: usize = 16;
+
 /// A connection to an inspector, over a non-blocking stream.
 ///
 /// What is queued is kept until the stream takes it, without a bound of its own: look at [`Server::queued_bytes`] before
@@ -45,7 +48,8 @@ impl<S: Read + Write> Server<S> {
     /// The next frame from the client, or `None` if there is none yet.
     ///
     /// The first one is a hello with a version that this side speaks; answer it with [`ServerFrame::Hello`]. No other
-    /// hello follows. At most one frame is taken from the stream at a time: call until `None`.
+    /// hello follows. Call until `None`, but not without end: a client may say more than one cares to hear. After
+    /// sixteen pieces that bring no whole frame there is `None` as well, though the stream has more.
     ///
     /// # Errors
     ///
@@ -53,6 +57,7 @@ impl<S: Read + Write> Server<S> {
     /// latter case a goodbye that says so is queued: [`Server::flush`] once and drop the session.
     pub fn receive(&mut self) -> Result<Option<ClientFrame>, SessionError> {
         let mut buffer = [0; READ_BYTES];
+        let mut reads = 0;
         loop {
             if self.state == State::Over {
                 return Err(SessionError::Closed);
@@ -70,6 +75,10 @@ impl<S: Read + Write> Server<S> {
                 }
                 Err(error) => return Err(self.refuse(error.into())),
             }
+            if reads == READS {
+                return Ok(None);
+            }
+            reads += 1;
             match self.stream.read(&mut buffer) {
                 Ok(0) => {
                     self.state = State::Over;
@@ -108,7 +117,6 @@ impl<S: Read + Write> Server<S> {
 
     /// Ends the session for the reason given, and tells the client.
     fn refuse(&mut self, error: SessionError) -> SessionError {
-        self.state = State::Over;
         let goodbye = match &error {
             SessionError::Version { own, .. } => Goodbye::Version { server: *own },
             SessionError::NotNexus(Some(detail)) | SessionError::Decode(detail) => {
@@ -116,7 +124,7 @@ impl<S: Read + Write> Server<S> {
             }
             other => Goodbye::ProtocolError(other.to_string()),
         };
-        self.queue(&ServerFrame::Goodbye(goodbye));
+        self.dismiss(goodbye);
         error
     }
 
@@ -124,6 +132,25 @@ impl<S: Read + Write> Server<S> {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state == State::Open
+    }
+
+    /// Where in the client's bytes a frame has begun that is not whole yet, if one has: as long as this stays the same,
+    /// it is the same frame.
+    #[must_use]
+    pub fn unfinished_frame(&self) -> Option<u64> {
+        (self.decoder.pending_bytes() > 0).then(|| self.decoder.position())
+    }
+
+    /// Bytes that the client has said so far, as far as they were read.
+    #[must_use]
+    pub fn received_bytes(&self) -> u64 {
+        self.decoder.position() + self.decoder.pending_bytes() as u64
+    }
+
+    /// Ends the session because of the client, and tells it so: [`Server::flush`] once and drop the session.
+    pub fn dismiss(&mut self, goodbye: Goodbye) {
+        self.state = State::Over;
+        self.queue(&ServerFrame::Goodbye(goodbye));
     }
 
     /// Adds a frame to what is to be written.

@@ -570,5 +570,7 @@ pub(crate) fn client_frame() -> impl Strategy<Value = ClientFrame> {
             }
         ),
         Just(ClientFrame::Finish),
+        Just(ClientFrame::Pause),
+        Just(ClientFrame::Resume),
     ]
 }

@@ -1,6 +1,7 @@
 //! The protocol from outside: what goes in comes out, in whatever pieces it travels, and nonsense is refused.
 
 mod arbitrary;
+mod corpus;
 mod golden;
 mod json;
 mod sample;

@@ -33,6 +33,8 @@ pub(crate) fn client() -> Vec<ClientFrame> {
     vec![
         ClientFrame::Hello { version: 1 },
         ClientFrame::Subscribe(Subscribe { history: true, kinds, snapshot_every_ms: 250 }),
+        ClientFrame::Pause,
+        ClientFrame::Resume,
         ClientFrame::Finish,
     ]
 }

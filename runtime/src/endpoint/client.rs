@@ -16,6 +16,17 @@ use std::time::{Duration, Instant};
 /// How long a client may take none of what is left for it, once nothing more will come.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long a client may take for the rest of a frame that it has begun.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Frames and bytes of one client that are heard in a row. Whoever says more is heard again after [`BREATH`], so that it
+/// keeps neither others waiting nor the process busy.
+const FRAMES: usize = 64;
+/// See [`FRAMES`].
+const HEARD_BYTES: u64 = 1 << 15;
+/// See [`FRAMES`].
+const BREATH: Duration = Duration::from_millis(10);
+
 /// Why a connection is closed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Left {
@@ -31,6 +42,12 @@ pub(super) enum Left {
     /// The client said nothing.
     #[error("the client did not say hello within a second")]
     NoHello,
+    /// The client stopped in the middle of a frame.
+    #[error("the client did not complete a frame within a second")]
+    HalfAFrame,
+    /// So many runtimes have ended unread that it cannot be told of all any more.
+    #[error("the client did not read while too many runtimes came and went")]
+    Overwhelmed,
     /// The client did not take the rest.
     #[error("the client did not take what was left for it")]
     NotTaken,
@@ -42,6 +59,10 @@ pub(super) struct Client {
     stage: Stage,
     /// When the present stage must be over, if it may not last.
     deadline: Option<Instant>,
+    /// A frame of its that has begun, by its place in the stream, and when it must be whole.
+    unfinished: Option<(u64, Instant)>,
+    /// It has said a lot, and is not heard before this.
+    heard_from: Option<Instant>,
     /// It let the end of a runtime pass without taking what was left of it: nobody waits for it again until it moves.
     given_up: bool,
     /// Bytes that waited after the last flush.
@@ -50,9 +71,8 @@ pub(super) struct Client {
 
 enum Stage {
     AwaitsHello,
-    /// It has been told of these runtimes, as of this version of the registry.
-    Greeted(Vec<Arc<Observed>>, u64),
-    Subscribed(Box<Publisher>),
+    /// Hellos are exchanged; it may have subscribed, as its publisher knows.
+    Open(Box<Publisher>),
     /// All that remains is to deliver what is queued.
     Leaving,
 }
@@ -74,16 +94,11 @@ impl Client {
             session: session::Server::new(Guarded::new(stream)),
             stage: Stage::AwaitsHello,
             deadline: Some(now + HELLO_TIMEOUT),
+            unfinished: None,
+            heard_from: None,
             given_up: false,
             left_over: 0,
         }
-    }
-
-    /// A connection that is told that there are too many.
-    pub(super) fn turned_away(stream: UnixStream, now: Instant) -> Self {
-        let mut client = Self::new(stream, now);
-        client.leave(Goodbye::Busy, now);
-        client
     }
 
     fn leave(&mut self, goodbye: Goodbye, now: Instant) {
@@ -92,19 +107,25 @@ impl Client {
         self.deadline = Some(now + FAREWELL);
     }
 
-    /// Whether it has subscribed and is still there for it.
-    pub(super) fn is_subscribed(&self) -> bool {
-        matches!(self.stage, Stage::Subscribed(_))
+    /// Makes room for others: says that there are too many, and is not served again.
+    pub(super) fn turn_away(mut self) {
+        self.session.dismiss(Goodbye::Busy);
+        let _ = self.session.flush();
     }
 
-    /// Whether it counts among the clients that there may be.
-    pub(super) fn counts(&self) -> bool {
-        !matches!(self.stage, Stage::Leaving)
+    /// Whether it has subscribed and is still there for it.
+    pub(super) fn is_subscribed(&self) -> bool {
+        matches!(&self.stage, Stage::Open(publisher) if publisher.is_subscribed())
+    }
+
+    /// Whether it counts among the clients that there may be: those that have said hello and not goodbye.
+    pub(super) fn has_a_place(&self) -> bool {
+        matches!(self.stage, Stage::Open(_))
     }
 
     /// Whether what it says is still listened to. If not, it must not be waited for either: it would never be quiet.
-    pub(super) fn is_heard(&self) -> bool {
-        !matches!(self.stage, Stage::Leaving)
+    pub(super) fn is_heard(&self, now: Instant) -> bool {
+        !matches!(self.stage, Stage::Leaving) && self.heard_from.is_none_or(|from| from <= now)
     }
 
     /// Whether it waits for room in its socket.
@@ -115,20 +136,21 @@ impl Client {
     /// When it wants to be served again at the latest, apart from the regular tick.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         let snapshot = match &self.stage {
-            Stage::Subscribed(publisher) if !self.wants_to_write() => publisher.wants_to_run_at(),
+            Stage::Open(publisher) if !self.wants_to_write() => publisher.wants_to_run_at(),
             _ => None,
         };
-        self.deadline.into_iter().chain(snapshot).min()
+        let unfinished = self.unfinished.map(|(_, deadline)| deadline);
+        [self.deadline, unfinished, self.heard_from, snapshot].into_iter().flatten().min()
     }
 
     /// Whether it holds up nobody who waits for a runtime's end to be delivered.
     pub(super) fn is_drained(&self) -> bool {
         match &self.stage {
-            Stage::Subscribed(publisher) => {
+            Stage::Open(publisher) if publisher.is_subscribed() => {
                 self.given_up || publisher.is_drained() && !self.wants_to_write()
             }
             Stage::Leaving => self.given_up || !self.wants_to_write(),
-            Stage::AwaitsHello | Stage::Greeted(..) => true,
+            Stage::AwaitsHello | Stage::Open(_) => true,
         }
     }
 
@@ -139,24 +161,32 @@ impl Client {
 
     /// Ends its subscription with all that is recorded until now.
     pub(super) fn finish(&mut self, goodbye: Goodbye) {
-        if let Stage::Subscribed(publisher) = &mut self.stage {
+        if let Stage::Open(publisher) = &mut self.stage
+            && publisher.is_subscribed()
+        {
             publisher.finish(goodbye);
         }
     }
 
-    /// Reads what it says, gives it what there is for it, and writes as much as it takes.
+    /// Reads what it says, gives it what there is for it, and writes as much as it takes. `is_room` says whether a
+    /// client more can be greeted.
     pub(super) fn serve(
         &mut self,
         process: &Process,
         sources: &Sources<'_>,
+        is_room: bool,
         now: Instant,
     ) -> Result<Progress, Left> {
-        let heard = self.listen(process, sources, now);
+        let heard = self.listen(process, sources, is_room, now);
+        let heard = heard.map_err(Left::from).and_then(|()| self.check_frame(now));
         let mut progress = Progress::default();
         if heard.is_ok()
-            && let Stage::Subscribed(publisher) = &mut self.stage
+            && let Stage::Open(publisher) = &mut self.stage
         {
             progress = publisher.publish(sources, now, &mut self.session);
+            if publisher.is_overwhelmed() {
+                return Err(Left::Overwhelmed);
+            }
             if publisher.is_done() {
                 self.stage = Stage::Leaving;
                 // Not from when this began: there may have been a great deal to encode.
@@ -180,32 +210,50 @@ impl Client {
         &mut self,
         process: &Process,
         sources: &Sources<'_>,
+        is_room: bool,
         now: Instant,
     ) -> Result<(), SessionError> {
-        if matches!(self.stage, Stage::Leaving) {
+        if !self.is_heard(now) {
             return Ok(());
         }
-        while let Some(frame) = self.session.receive()? {
-            match frame {
-                ClientFrame::Hello { .. } => self.greet(process, sources),
-                ClientFrame::Subscribe(subscribe) => match &mut self.stage {
-                    Stage::Subscribed(publisher) => publisher.change(subscribe, now),
-                    Stage::Greeted(known, version) => {
-                        let publisher = Publisher::new(subscribe, known, *version, now);
-                        self.stage = Stage::Subscribed(Box::new(publisher));
-                    }
-                    Stage::AwaitsHello | Stage::Leaving => {}
-                },
-                ClientFrame::Finish => match &mut self.stage {
-                    Stage::Subscribed(publisher) => publisher.finish(Goodbye::Finished),
-                    _ => {
-                        self.leave(Goodbye::Finished, now);
-                        return Ok(());
-                    }
-                },
-            }
+        let before = self.session.received_bytes();
+        let mut frames = 0;
+        while frames < FRAMES && !matches!(self.stage, Stage::Leaving) {
+            let Some(frame) = self.session.receive()? else { break };
+            self.hear(&frame, process, sources, is_room, now);
+            frames += 1;
         }
+        let talks_on = frames == FRAMES || self.session.received_bytes() - before >= HEARD_BYTES;
+        self.heard_from = talks_on.then(|| now + BREATH);
         Ok(())
+    }
+
+    fn hear(
+        &mut self,
+        frame: &ClientFrame,
+        process: &Process,
+        sources: &Sources<'_>,
+        is_room: bool,
+        now: Instant,
+    ) {
+        let publisher = match &mut self.stage {
+            Stage::AwaitsHello if is_room => return self.greet(process, sources),
+            // The session has seen to it that this is a hello.
+            Stage::AwaitsHello => return self.leave(Goodbye::Busy, now),
+            Stage::Leaving => return,
+            Stage::Open(publisher) => publisher,
+        };
+        match frame {
+            // The session does not let a second one through.
+            ClientFrame::Hello { .. } => {}
+            ClientFrame::Subscribe(subscribe) => publisher.subscribe(*subscribe, now),
+            ClientFrame::Pause => publisher.pause(true),
+            ClientFrame::Resume => publisher.pause(false),
+            ClientFrame::Finish if publisher.is_subscribed() => {
+                publisher.finish(Goodbye::Finished);
+            }
+            ClientFrame::Finish => self.leave(Goodbye::Finished, now),
+        }
     }
 
     fn greet(&mut self, process: &Process, sources: &Sources<'_>) {
@@ -217,8 +265,25 @@ impl Client {
             process: process.clone(),
             runtimes: known.iter().map(info).collect(),
         });
-        self.stage = Stage::Greeted(known, version);
+        self.stage = Stage::Open(Box::new(Publisher::new(&known, version)));
         self.deadline = None;
+    }
+
+    /// Ends the session with a client that leaves a frame unfinished. A hello has a deadline of its own.
+    fn check_frame(&mut self, now: Instant) -> Result<(), Left> {
+        let may_finish = self.has_a_place() && self.heard_from.is_none();
+        let begun = self.session.unfinished_frame().filter(|_| may_finish);
+        self.unfinished = match (begun, self.unfinished) {
+            (None, _) => None,
+            (Some(place), Some((same, deadline))) if same == place => Some((place, deadline)),
+            (Some(place), _) => Some((place, now + FRAME_TIMEOUT)),
+        };
+        if self.unfinished.is_some_and(|(_, deadline)| deadline <= now) {
+            let text = Left::HalfAFrame.to_string();
+            self.session.dismiss(Goodbye::ProtocolError(text));
+            return Err(Left::HalfAFrame);
+        }
+        Ok(())
     }
 
     fn check_deadline(&mut self, empty: bool, moved: bool, now: Instant) -> Result<(), Left> {
@@ -232,7 +297,7 @@ impl Client {
             Stage::Leaving if late => Err(Left::NotTaken),
             Stage::AwaitsHello if late => {
                 let text = Left::NoHello.to_string();
-                self.session.queue(&ServerFrame::Goodbye(Goodbye::ProtocolError(text)));
+                self.session.dismiss(Goodbye::ProtocolError(text));
                 let _ = self.session.flush();
                 Err(Left::NoHello)
             }

@@ -198,7 +198,8 @@ impl Remains {
         let subscribe = Subscribe { history: true, kinds, snapshot_every_ms: 0 };
         let known = [Arc::clone(&self.runtime)];
         let version = self.registry.version();
-        let mut publisher = Publisher::new(subscribe, &known, version, Instant::now());
+        let mut publisher = Publisher::new(&known, version);
+        publisher.subscribe(subscribe, Instant::now());
         publisher.finish(if self.alive { Goodbye::Finished } else { Goodbye::ProcessEnding });
         Frames { of: self, publisher, sink: Few::default() }
     }

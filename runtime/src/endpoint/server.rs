@@ -93,7 +93,7 @@ impl Server {
         fds.extend(listens.then(|| PollFd::new(self.seat.listener(), PollFlags::IN)));
         fds.extend(self.clients.iter().map(|client| {
             let if_so = |flag, so| if so { flag } else { PollFlags::empty() };
-            let read = if_so(PollFlags::IN, client.is_heard());
+            let read = if_so(PollFlags::IN, client.is_heard(now));
             let write = if_so(PollFlags::OUT, client.wants_to_write());
             PollFd::from_borrowed_fd(client.as_fd(), read | write)
         }));
@@ -133,6 +133,7 @@ impl Server {
         self.control.report(subscribed, drained.then_some(requests.drain), over);
     }
 
+    /// Serves each client once. A client that fails, or has said its last word, is dropped.
     fn serve_all(&mut self, now: Instant) {
         if self.clients.is_empty() {
             return;
@@ -146,15 +147,21 @@ impl Server {
         };
         let mut hurried = false;
         let process = &self.process;
-        self.clients.retain_mut(|client| match client.serve(process, &sources, now) {
-            Ok(progress) => {
-                hurried |= progress.hurried && !progress.blocked;
-                true
-            }
-            Err(Left::Finished) => false,
-            Err(reason) => {
-                tracing::debug!(target: TARGET, %reason, "a client has left");
-                false
+        let mut places = self.clients.iter().filter(|client| client.has_a_place()).count();
+        self.clients.retain_mut(|client| {
+            let had_a_place = client.has_a_place();
+            let served = client.serve(process, &sources, places < MAX_CLIENTS, now);
+            places += usize::from(!had_a_place && client.has_a_place());
+            match served {
+                Ok(progress) => {
+                    hurried |= progress.hurried && !progress.blocked;
+                    true
+                }
+                Err(Left::Finished) => false,
+                Err(reason) => {
+                    tracing::debug!(target: TARGET, %reason, "a client has left");
+                    false
+                }
             }
         });
         self.next_tick = now + if hurried { HURRIED_TICK } else { TICK };
@@ -172,8 +179,9 @@ impl Server {
         }
     }
 
+    /// Accepts those who wait, but no more at once than there is room for: whoever is accepted is heard before the next.
     fn accept_all(&mut self, now: Instant) {
-        loop {
+        for _ in 0..MAX_CLIENTS {
             match self.seat.listener().accept() {
                 Ok((stream, _)) => self.admit(stream, now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -206,19 +214,14 @@ impl Server {
                 return;
             }
         };
-        let client = if self.clients.iter().filter(|client| client.counts()).count() < MAX_CLIENTS {
-            Client::new(stream, now)
-        } else {
-            tracing::warn!(target: TARGET, ?peer, "there are {MAX_CLIENTS} clients already");
-            Client::turned_away(stream, now)
-        };
-        // A flood of clients that are turned away must not pile up either: the oldest of them has waited long enough.
+        // Those that have not said hello, or are leaving, must not pile up: the oldest of them had its time.
         if self.clients.len() >= 2 * MAX_CLIENTS
-            && let Some(oldest) = self.clients.iter().position(|client| !client.counts())
+            && let Some(oldest) = self.clients.iter().position(|client| !client.has_a_place())
         {
-            self.clients.remove(oldest);
+            tracing::warn!(target: TARGET, ?peer, "there are too many connections");
+            self.clients.remove(oldest).turn_away();
         }
-        self.clients.push(client);
+        self.clients.push(Client::new(stream, now));
     }
 
     /// Without descriptors a waiting connection can be neither accepted nor waited for: it would wake us again and

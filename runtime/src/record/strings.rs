@@ -41,7 +41,7 @@ struct Writers {
 }
 
 impl Strings {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             chunks: [const { OnceLock::new() }; CHUNKS],
             len: AtomicUsize::new(0),
