@@ -10,6 +10,7 @@
 mod board;
 mod cursor;
 mod event;
+mod fields;
 mod frame;
 
 use crate::encode::HEADER_BYTES;

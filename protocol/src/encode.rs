@@ -5,6 +5,7 @@
 //! read by [`decode`](crate::decode).
 
 mod board;
+mod chunk;
 mod event;
 
 use crate::frame::{ClientFrame, Goodbye, Process, RuntimeInfo, ServerFrame, Subscribe};
