@@ -11,6 +11,7 @@ mod event;
 use crate::frame::{ClientFrame, Goodbye, Process, RuntimeInfo, ServerFrame, Subscribe};
 use crate::ids::StringId;
 use crate::limits;
+use crate::trace::Summary;
 use crate::varint::{put, put_signed};
 
 /// Bytes before a frame's payload: its length in four bytes, its kind in one.
@@ -35,6 +36,8 @@ pub mod frame_kind {
     pub const SERVER_EVENTS: u8 = 133;
     pub const SERVER_LOSS: u8 = 134;
     pub const SERVER_GOODBYE: u8 = 135;
+    /// The last frame of a native trace; never on a wire.
+    pub const TRACE_SUMMARY: u8 = 192;
 }
 
 /// Bytes of strings after which a further frame is begun.
@@ -71,6 +74,28 @@ pub fn server(frame: &ServerFrame, out: &mut Vec<u8>) {
             framed(out, frame_kind::SERVER_GOODBYE, |out| goodbye(reason, out));
         }
     }
+}
+
+/// Appends the frame that ends a native trace.
+pub(crate) fn summary(summary: &Summary, out: &mut Vec<u8>) {
+    framed(out, frame_kind::TRACE_SUMMARY, |out| {
+        out.push(summary.reason.code());
+        put(out, summary.runtimes.len() as u64);
+        for runtime in &summary.runtimes {
+            block(out, |out| {
+                put(out, u64::from(runtime.runtime.0));
+                for number in [
+                    runtime.delivered,
+                    runtime.filtered,
+                    runtime.lost,
+                    runtime.first_seq,
+                    runtime.end_seq,
+                ] {
+                    put(out, number);
+                }
+            });
+        }
+    });
 }
 
 /// Appends a frame from the client.
