@@ -158,6 +158,10 @@ impl<'a> Cursor<'a> {
         self.at_most(u64::from(u32::MAX), what).map(|value| value as u32)
     }
 
+    pub(super) fn u16(&mut self, what: &'static str) -> Result<u16, DecodeError> {
+        self.at_most(u64::from(u16::MAX), what).map(|value| value as u16)
+    }
+
     /// How many things follow, each of which takes at least one byte.
     pub(super) fn count(&mut self, limit: usize, what: &'static str) -> Result<usize, DecodeError> {
         let before = self.at;

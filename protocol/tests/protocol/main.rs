@@ -3,6 +3,7 @@
 mod arbitrary;
 mod golden;
 mod json;
+mod native;
 mod sample;
 mod schema;
 mod session;
