@@ -8,11 +8,13 @@ mod board;
 mod chunk;
 mod event;
 
+use crate::event::Record;
 use crate::frame::{ClientFrame, Goodbye, Process, RuntimeInfo, ServerFrame, Subscribe};
-use crate::ids::StringId;
+use crate::ids::{RuntimeId, Seq, StringId};
 use crate::limits;
 use crate::trace::Summary;
 use crate::varint::{put, put_signed};
+use std::ops::Range;
 
 /// Bytes before a frame's payload: its length in four bytes, its kind in one.
 pub const HEADER_BYTES: usize = 5;
@@ -74,6 +76,27 @@ pub fn server(frame: &ServerFrame, out: &mut Vec<u8>) {
             framed(out, frame_kind::SERVER_GOODBYE, |out| goodbye(reason, out));
         }
     }
+}
+
+/// Appends a frame with records that were never collected: what [`server`] does with
+/// [`ServerFrame::Events`](ServerFrame::Events), for those to whom every nanosecond counts.
+///
+/// The frame accounts for the records with these `numbers`; `count` of them are in it, and come from `records` in
+/// ascending order.
+///
+/// # Panics
+///
+/// If there are not `count` records, or more than [`limits::MAX_BATCH`].
+#[inline]
+pub fn events(
+    runtime: RuntimeId,
+    numbers: Range<Seq>,
+    count: usize,
+    records: impl IntoIterator<Item = Record>,
+    out: &mut Vec<u8>,
+) {
+    assert!(count <= limits::MAX_BATCH, "{count} records are too many for one frame");
+    event::batch(runtime, records.into_iter(), count, numbers, out);
 }
 
 /// Appends the frame that ends a native trace.

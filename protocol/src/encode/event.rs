@@ -16,6 +16,7 @@ use crate::limits;
 use crate::record::{BY_OUTSIDE, BY_TASK, BY_THREAD, result_words};
 use crate::varint::{put, zigzag};
 use std::net::SocketAddr;
+use std::ops::Range;
 
 /// Appends as many frames as the records need.
 pub(super) fn batches(
@@ -32,33 +33,42 @@ pub(super) fn batches(
     while rest.len() > limits::MAX_BATCH {
         let (now, later) = rest.split_at(limits::MAX_BATCH);
         let next = later[0].seq;
-        batch(runtime, now, first, next, out);
+        batch(runtime, now.iter().copied(), now.len(), first..next, out);
         first = next;
         rest = later;
     }
-    batch(runtime, rest, first, next_seq, out);
+    batch(runtime, rest.iter().copied(), rest.len(), first..next_seq, out);
 }
 
-/// Appends one frame that accounts for the records from `first` to before `next`.
-fn batch(runtime: RuntimeId, records: &[Record], first: Seq, next: Seq, out: &mut Vec<u8>) {
-    debug_assert!(records.iter().all(|record| (first..next).contains(&record.seq)));
-    debug_assert!(records.is_sorted_by(|one, other| one.seq < other.seq));
+/// Appends one frame that accounts for these numbers, with so many records.
+#[inline]
+pub(super) fn batch(
+    runtime: RuntimeId,
+    records: impl Iterator<Item = Record>,
+    count: usize,
+    numbers: Range<Seq>,
+    out: &mut Vec<u8>,
+) {
     framed(out, frame_kind::SERVER_EVENTS, |out| {
         put(out, u64::from(runtime.0));
-        put(out, first);
-        put(out, next.saturating_sub(first));
-        put(out, records.len() as u64);
+        put(out, numbers.start);
+        put(out, numbers.end.saturating_sub(numbers.start));
+        put(out, count as u64);
         let (mut context, mut chunk) = (Context::new(), Chunk::new());
-        let mut expected = first;
+        let mut expected = numbers.start;
+        let mut told = 0;
         for record in records {
+            debug_assert!(expected <= record.seq && record.seq < numbers.end);
             chunk.make_room(out);
             if record.seq != expected {
                 chunk.byte(TAG_GAP);
                 chunk.number(record.seq.wrapping_sub(expected));
             }
-            append(record, &mut context, &mut chunk);
+            append(&record, &mut context, &mut chunk);
             expected = record.seq.wrapping_add(1);
+            told += 1;
         }
+        assert_eq!(told, count, "the number of records is told before them");
         chunk.pass_on(out);
     });
 }

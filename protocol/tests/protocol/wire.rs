@@ -52,6 +52,18 @@ proptest! {
         prop_assert_eq!(decoder.pending_bytes(), 0);
     }
 
+    /// Records that were never collected make the same frame.
+    #[test]
+    fn events_may_come_one_by_one(frame in arbitrary::server_frame()) {
+        if let ServerFrame::Events { runtime, ref records, next_seq, filtered } = frame {
+            let count = records.len();
+            let numbers = next_seq - count as u64 - filtered..next_seq;
+            let mut bytes = Vec::new();
+            encode::events(runtime, numbers, count, records.iter().copied(), &mut bytes);
+            prop_assert_eq!(bytes, server_bytes(&[frame]));
+        }
+    }
+
     #[test]
     fn what_a_client_says_arrives(frames in vec(arbitrary::client_frame(), 1..6)) {
         let mut bytes = Vec::new();
