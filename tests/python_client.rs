@@ -112,7 +112,7 @@ fn the_golden_files_mean_the_same_to_both() {
     let said = stderr(&output);
     assert!(output.status.success(), "{said}");
     assert_same(&lines(&output.stdout), &events(&golden("trace.json")));
-    assert!(said.contains("recorded 1048 = delivered 40 + filtered 8 + lost 1000"), "{said}");
+    assert!(said.contains("recorded 1056 = delivered 48 + filtered 8 + lost 1000"), "{said}");
     assert!(said.contains("token 7.3 tcp-stream fd 9 127.0.0.1:7007 unix:/run/app.sock"), "{said}");
     assert!(said.contains("goodbye: finished"), "{said}");
 }

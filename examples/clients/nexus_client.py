@@ -34,7 +34,7 @@ HELLO, RUNTIME, STRINGS, SNAPSHOT, EVENTS, LOSS, GOODBYE = range(129, 136)
 KINDS = [
     None, "turn", "token-claimed", "token-registered", "token-address", "token-released", "release-refused", "transition",
     "stale-event", "task-spawned", "task-finished", "wake", "poll-start", "poll-end", "operation", "wait-begin",
-    "wait-end", "timer", "freelist-grown", "repeats",
+    "wait-end", "timer", "freelist-grown", "repeats", "span-entered", "span-exited", "log", "text",
 ]
 STAMPED = (1, 12, 13, 19)
 CAUSES = [
@@ -58,6 +58,7 @@ OPERATIONS = [
     "signal", "blocking", "foreign",
 ]
 RESULTS = [None, "done", "end-of-file", "error", "would-block", "not-ready"]
+LEVELS = [None, "error", "warn", "info", "debug", "trace"]
 ACTIONS = [None, "armed", "reset", "cancelled", "fired"]
 READINESS = ["readable", "writable", "read-closed", "write-closed", "error", "priority"]
 INTEREST = ["readable", "writable", "priority"]
@@ -158,7 +159,7 @@ class Context:
 
     def __init__(self):
         self.stamp = self.turn = self.task = self.spawned = self.armed = 0
-        self.slot = self.generation = self.timer = self.primitive = self.joined = self.thread = 0
+        self.slot = self.generation = self.timer = self.primitive = self.joined = self.thread = self.span = 0
         self.transition = self.fired = self.poll = None
         self.polled = self.began = self.operations = self.progress = 0
         self.memories = {}
@@ -218,6 +219,17 @@ class Record:
     def thread(self):
         self.context.thread = wrapped(self.relative(self.context.thread), 32)
         return self.context.thread
+
+    def span(self):
+        span = self.relative(self.context.span)
+        if span:
+            self.context.span = span
+        return span or None
+
+    def polled(self):
+        """The task and the poll that go on, named relative to those known."""
+        expected = 0 if self.context.poll is None else self.context.polled
+        return {"task": self.relative(expected) or None, "poll": self.link(self.context.poll)}
 
     def token(self):
         packed = self.body.var()
@@ -450,12 +462,35 @@ class Record:
             "longest_ns": longest,
         }
 
+    def span_entered(self):
+        codes, name, target, location = self.body.u8(), self.text(), self.text(), self.text()
+        fields = {"span": self.span(), "name": name, "target": target, "location": location, "texts": codes >> 4}
+        return {**fields, **self.polled(), "level": word(LEVELS, codes & 15)}
+
+    def span_exited(self):
+        name, entered = self.text(), wrapped(self.context.stamp - self.body.zig())
+        return {"span": self.span(), "name": name, "entered_ns": entered, **self.polled()}
+
+    def log(self):
+        codes, message, target, location = self.body.u8(), self.text(), self.text(), self.text()
+        fields = {"message": message, "target": target, "location": location, "texts": codes >> 4, "span": self.span()}
+        return {**fields, **self.polled(), "level": word(LEVELS, codes & 15)}
+
+    def fragment(self):
+        length = self.body.var()
+        if length > 22:
+            raise UnknownCode
+        try:
+            return {"text": self.body.take(length).decode("utf-8")}
+        except UnicodeDecodeError:
+            raise UnknownCode from None
+
 
 READERS = [
     None, Record.turn, Record.token_claimed, Record.token_registered, Record.token_address, Record.token_released,
     Record.release_refused, Record.transition, Record.stale_event, Record.task_spawned, Record.task_finished, Record.wake,
     Record.poll_start, Record.poll_end, Record.operation, Record.wait_begin, Record.wait_end, Record.timer_changed,
-    Record.freelist_grown, Record.repeats,
+    Record.freelist_grown, Record.repeats, Record.span_entered, Record.span_exited, Record.log, Record.fragment,
 ]
 
 

@@ -9,9 +9,9 @@ use crate::context::{
     TAG_KIND, TAG_LENGTH_SHIFT, TAG_OTHER, WAIT_ELSEWHERE, is_stamped,
 };
 use crate::event::{
-    Address, Cause, Cycle, Event, Level, Operation, PollResult, Record, RefusalReason, Side, SourceKind,
-    Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor, WaitOutcome,
-    WakeOutcome, WokenBy, kind,
+    Address, Cause, Cycle, Event, Level, Operation, PollResult, Record, RefusalReason, Side,
+    SourceKind, Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor,
+    WaitOutcome, WakeOutcome, WokenBy, kind,
 };
 use crate::fragment::Fragment;
 use crate::frame::ServerFrame;

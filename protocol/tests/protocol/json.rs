@@ -145,11 +145,11 @@ fn texts_of(event: &mut Event, strings: &Strings, texts: &mut Vec<String>) {
         }
         Event::TokenAddress { address, .. } => take_address(address, strings, texts),
         Event::SpanEntered { name, target, location, .. } => {
-            [name, target, location].map(|id| take(id, strings, texts));
+            [name, target, location].into_iter().for_each(|id| take(id, strings, texts));
         }
         Event::SpanExited { name, .. } => take(name, strings, texts),
         Event::Log { message, target, location, .. } => {
-            [message, target, location].map(|id| take(id, strings, texts));
+            [message, target, location].into_iter().for_each(|id| take(id, strings, texts));
         }
         _ => {}
     }

@@ -121,7 +121,7 @@ fn lines_are_whole_after_a_flush() {
     assert!(bytes.ends_with(b"}\n"));
     let (frames, reader) = read(&bytes);
     assert!(
-        matches!(frames.last(), Some(ServerFrame::Events { records, .. }) if records.len() == 40)
+        matches!(frames.last(), Some(ServerFrame::Events { records, .. }) if records.len() == 48)
     );
     assert!(reader.truncated());
 }

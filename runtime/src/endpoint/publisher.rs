@@ -35,7 +35,11 @@ pub(super) trait Sink {
         numbers: Range<Seq>,
         count: usize,
         records: impl Iterator<Item = Record>,
-    );
+    ) {
+        let filtered = numbers.end - numbers.start - count as u64;
+        let (records, next_seq) = (records.collect(), numbers.end);
+        self.queue(&ServerFrame::Events { runtime, records, next_seq, filtered });
+    }
 
     /// Bytes taken and not passed on yet.
     fn queued_bytes(&self) -> usize;
