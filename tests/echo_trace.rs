@@ -96,6 +96,29 @@ fn a_recording_of_the_past_has_every_read_with_its_cause() {
     assert_complete(&trace);
 }
 
+/// The compact form has all of it as well, in the few bytes that are promised.
+#[test]
+fn a_native_recording_is_small_and_holds_the_same() {
+    let sandbox = Sandbox::new();
+    let server = sandbox.server(&example("echo"));
+    talk(server.address);
+    wait_for_release(&sandbox, &server.pid());
+    let (native, path) = (sandbox.file("trace.nxt"), sandbox.file("trace.json"));
+    let [native_name, name] = [&native, &path].map(|path| path.to_str().unwrap());
+    for arguments in [
+        &["record", &server.pid(), "--for", "100ms", "-o", native_name],
+        &["export", native_name, "-o", name][..],
+    ] {
+        let output = sandbox.inspect(arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    let trace = Trace::read(&path);
+    assert_complete(&trace);
+    let bytes = std::fs::metadata(&native).unwrap().len();
+    let events = trace.summary("delivered");
+    assert!(2 * bytes <= 13 * events, "{bytes} bytes for {events} events");
+}
+
 #[test]
 fn a_recording_of_what_happens_meanwhile_has_it_too() {
     let sandbox = Sandbox::new();

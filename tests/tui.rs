@@ -254,12 +254,20 @@ fn a_recorded_trace_opens_paused_and_its_time_moves() {
     let server = sandbox.server(&example("echo"));
     let mut client = Client::new(&server);
     client.talk(100);
-    let path = sandbox.file("trace.json");
-    let recorded =
-        sandbox.inspect(["record", &server.pid(), "--for", "100ms", "-o", path.to_str().unwrap()]);
-    assert!(recorded.status.success());
+    let paths = ["trace.json", "trace.nxt"].map(|name| sandbox.file(name));
+    let paths = paths.each_ref().map(|path| path.to_str().unwrap());
+    for path in paths {
+        let recorded = sandbox.inspect(["record", &server.pid(), "--for", "100ms", "-o", path]);
+        assert!(recorded.status.success());
+    }
     drop(server);
-    let mut terminal = Terminal::start(&sandbox, 120, 40, &[path.to_str().unwrap()]);
+    for path in paths {
+        opens_paused_and_its_time_moves(&sandbox, path);
+    }
+}
+
+fn opens_paused_and_its_time_moves(sandbox: &Sandbox, path: &str) {
+    let mut terminal = Terminal::start(sandbox, 120, 40, &[path]);
     terminal.wait_for(&["replay at", "tcp-stream"]);
     let time = |terminal: &Terminal| {
         let line = terminal.rows()[0].clone();

@@ -6,12 +6,15 @@ use clap_complete::Shell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// Names of the formats of traces.
+const FORMATS: [&str; 3] = ["json", "jsonl", "nxt"];
+
 const AFTER_HELP: &str = "\
 TARGET, in this order:
   demo    a demo workload, in a process of its own
-  -       a JSON trace on standard input
-  FILE    a socket, a JSON trace, or the recording that a process has left:
-          has a / or ends in .sock, .json or .map
+  -       a trace on standard input
+  FILE    a socket, a trace, or the recording that a process has left:
+          has a / or ends in .sock, .json, .jsonl, .nxt or .map
   PID     a process, by its number
   NAME    a process, by the name of its runtime, its program, or its comm
   pid:… name:… file:… socket:… force one of these
@@ -55,7 +58,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Record a target to a JSON trace
+    /// Record a target to a trace
     Record {
         /// What to record.
         #[command(flatten)]
@@ -63,6 +66,9 @@ pub enum Command {
         /// Where to write the trace; - for standard output
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
+        /// The trace's format; without it, what FILE ends in, or json
+        #[arg(long, value_name = "FORMAT", value_parser = FORMATS)]
+        format: Option<String>,
         /// End after this time, such as 10s, 500ms or 2m; without it, at Ctrl-C or the target's end
         #[arg(long = "for", value_name = "TIME")]
         length: Option<String>,
@@ -78,6 +84,27 @@ pub enum Command {
         /// The trace; - for standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
+    },
+    /// Write a trace in another format, or a part of it
+    Export {
+        /// The trace; - for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The format to write; without it, what OUT ends in, or json
+        #[arg(long, value_name = "FORMAT", value_parser = FORMATS)]
+        format: Option<String>,
+        /// Where to write it; - for standard output
+        #[arg(short, long, value_name = "OUT")]
+        output: PathBuf,
+        /// Leave out events before this time, such as 1.5s, counted from the trace's first event
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
+        /// Leave out events from this time on, counted from the trace's first event
+        #[arg(long, value_name = "TIME")]
+        to: Option<String>,
+        /// Replace OUT if it exists
+        #[arg(long)]
+        force: bool,
     },
     /// Print the tokens and tasks of a target, once
     Snapshot {
@@ -125,6 +152,11 @@ mod tests {
     fn a_target_and_a_command_exclude_each_other() {
         assert!(Cli::try_parse_from(["nexus-inspect", "4711", "--", "true"]).is_err());
         assert!(Cli::try_parse_from(["nexus-inspect", "4711", "list"]).is_err());
+    }
+
+    #[test]
+    fn formats_are_those_of_traces() {
+        assert_eq!(FORMATS, nexus_protocol::trace::Format::ALL.map(|format| format.name()));
     }
 
     #[test]

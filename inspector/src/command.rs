@@ -6,6 +6,7 @@
 mod board;
 mod completions;
 mod demo;
+mod export;
 mod inspect;
 mod list;
 mod record;
@@ -29,6 +30,7 @@ pub fn run(action: Action) -> anyhow::Result<Exit> {
         Action::Inspect(target) => inspect::run(target),
         Action::List { json } => list::run(json),
         Action::Record(options) => record::run(options),
+        Action::Export(options) => export::run(&options),
         Action::Snapshot { target, json } => snapshot::run(&target, json),
         Action::Completions(shell) => completions::run(shell),
         Action::DemoWorkload => demo::run(),

@@ -4,6 +4,7 @@ use crate::cli::{Cli, Command, Observed};
 use crate::failure::Failure;
 use crate::target::Target;
 use clap_complete::Shell;
+use nexus_protocol::trace::Format;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub enum Action {
     },
     /// Record to a file.
     Record(Record),
+    /// Write a trace in another format, or a part of it.
+    Export(Export),
     /// Print a snapshot.
     Snapshot {
         /// Of what.
@@ -39,10 +42,27 @@ pub struct Record {
     pub target: Target,
     /// Where to.
     pub output: Output,
+    /// In which format.
+    pub format: Format,
     /// When to end; without it, at a signal or the target's end.
     pub length: Option<Duration>,
     /// Whether to take in what was recorded before the attach.
     pub history: bool,
+}
+
+/// What to write anew, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Export {
+    /// The trace.
+    pub target: Target,
+    /// Where to.
+    pub output: Output,
+    /// In which format.
+    pub format: Format,
+    /// Events before this time are left out; counted from the first event, as is the next one.
+    pub from: Option<Duration>,
+    /// Events from this time on are left out.
+    pub to: Option<Duration>,
 }
 
 /// Where a recording goes.
@@ -71,17 +91,29 @@ impl Action {
         };
         Ok(match command {
             Command::List { json } => Self::List { json },
-            Command::Record { observed, output, length, no_history, force } => {
+            Command::Record { observed, output, format, length, no_history, force } => {
                 Self::Record(Record {
                     target: needed(observed, "record")?,
+                    format: format_of(format.as_deref(), &output),
                     output: output_at(&output, force),
                     length: length.as_deref().map(duration).transpose()?,
                     history: !no_history,
                 })
             }
-            Command::Replay { file } => {
-                let stdin = file.as_os_str() == "-";
-                Self::Inspect(Some(if stdin { Target::Stdin } else { Target::File(file) }))
+            Command::Replay { file } => Self::Inspect(Some(trace_at(file))),
+            Command::Export { file, format, output, from, to, force } => {
+                let (from, to) = (from.as_deref(), to.as_deref());
+                let (from, to) = (from.map(length).transpose()?, to.map(length).transpose()?);
+                if to.is_some_and(|to| to <= from.unwrap_or_default()) {
+                    return Err(Failure::usage("nothing lies between --from and --to"));
+                }
+                Self::Export(Export {
+                    target: trace_at(file),
+                    format: format_of(format.as_deref(), &output),
+                    output: output_at(&output, force),
+                    from,
+                    to,
+                })
             }
             Command::Snapshot { observed, json } => {
                 Self::Snapshot { target: needed(observed, "snapshot")?, json }
@@ -108,6 +140,15 @@ fn needed(observed: Observed, subcommand: &str) -> Result<Target, Failure> {
     })
 }
 
+fn trace_at(file: PathBuf) -> Target {
+    if file.as_os_str() == "-" { Target::Stdin } else { Target::File(file) }
+}
+
+/// The format that is named, or else the one that the file's ending names, or else JSON.
+fn format_of(name: Option<&str>, path: &Path) -> Format {
+    name.and_then(Format::from_name).or_else(|| Format::of_path(path)).unwrap_or(Format::Json)
+}
+
 fn output_at(path: &Path, replace: bool) -> Output {
     if path.as_os_str() == "-" {
         Output::Stdout
@@ -116,8 +157,17 @@ fn output_at(path: &Path, replace: bool) -> Output {
     }
 }
 
-/// Reads a length of time: a number, possibly with a fraction, and `ms`, `s` (or nothing), `m` or `h`.
+/// Reads a length of time that is not zero.
 fn duration(text: &str) -> Result<Duration, Failure> {
+    let length = length(text)?;
+    if length.is_zero() {
+        return Err(Failure::usage(format!("{text:?} is no time at all: record for longer")));
+    }
+    Ok(length)
+}
+
+/// Reads a length of time: a number, possibly with a fraction, and `ms`, `s` (or nothing), `m` or `h`.
+fn length(text: &str) -> Result<Duration, Failure> {
     let wrong = || {
         Failure::usage(format!(
             "{text:?} is not a length of time: expected a number and a unit, such as 10s, 500ms or 2m"
@@ -133,11 +183,7 @@ fn duration(text: &str) -> Result<Duration, Failure> {
         "h" => 3_600.0,
         _ => return Err(wrong()),
     };
-    let length = Duration::try_from_secs_f64(number * unit_s).map_err(|_| wrong())?;
-    if length.is_zero() {
-        return Err(Failure::usage(format!("{text:?} is no time at all: record for longer")));
-    }
-    Ok(length)
+    Duration::try_from_secs_f64(number * unit_s).map_err(|_| wrong())
 }
 
 #[cfg(test)]
@@ -169,10 +215,37 @@ mod tests {
         let expected = Record {
             target: Target::Pid(4711),
             output: Output::File { path: "t.json".into(), replace: false },
+            format: Format::Json,
             length: Some(Duration::from_secs(5)),
             history: false,
         };
         assert_eq!(action(&line).unwrap(), Action::Record(expected));
+    }
+
+    #[test]
+    fn the_format_is_the_one_named_or_that_of_the_ending() {
+        let format = |line: &[&str]| match action(line).unwrap() {
+            Action::Record(record) => record.format,
+            Action::Export(export) => export.format,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(format(&["record", "demo", "-o", "t.nxt"]), Format::Native);
+        assert_eq!(format(&["record", "demo", "-o", "t.jsonl"]), Format::JsonLines);
+        assert_eq!(format(&["record", "demo", "-o", "-"]), Format::Json);
+        assert_eq!(format(&["export", "t.json", "-o", "t.nxt", "--format", "json"]), Format::Json);
+        assert_eq!(format(&["export", "-", "-o", "-", "--format", "nxt"]), Format::Native);
+    }
+
+    #[test]
+    fn a_part_of_a_trace_has_an_extent() {
+        let line = ["export", "t.nxt", "-o", "-", "--from", "0s", "--to", "1.5s"];
+        let Action::Export(export) = action(&line).unwrap() else { panic!("not an export") };
+        assert_eq!(export.from, Some(Duration::ZERO));
+        assert_eq!(export.to, Some(Duration::from_millis(1500)));
+        for line in [["--from", "2s", "--to", "1s"], ["--to", "0s", "--from", "0s"]] {
+            let line = [&["export", "t.nxt", "-o", "-"][..], &line].concat();
+            assert!(action(&line).is_err(), "{line:?}");
+        }
     }
 
     #[test]

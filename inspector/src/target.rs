@@ -42,7 +42,7 @@ pub enum Target {
 }
 
 /// Endings that make a word a path even without a slash.
-const PATH_SUFFIXES: [&str; 3] = ["sock", "json", "map"];
+const PATH_SUFFIXES: [&str; 5] = ["sock", "json", "jsonl", "nxt", "map"];
 
 impl Target {
     /// Reads a TARGET: `demo`; `-`; a path, which has a slash or a known ending; digits, which are a PID; else a name.
@@ -123,6 +123,8 @@ mod tests {
         assert_eq!(parse("./demo"), Target::Path("./demo".into()));
         assert_eq!(parse("trace.json"), Target::Path("trace.json".into()));
         assert_eq!(parse("gateway.map"), Target::Path("gateway.map".into()));
+        assert_eq!(parse("trace.nxt"), Target::Path("trace.nxt".into()));
+        assert_eq!(parse("trace.jsonl"), Target::Path("trace.jsonl".into()));
         assert_eq!(parse("/run/x.sock"), Target::Path("/run/x.sock".into()));
         assert_eq!(parse("4711"), Target::Pid(4711));
         assert_eq!(parse("gateway"), Target::Name("gateway".into()));

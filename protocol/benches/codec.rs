@@ -1,4 +1,4 @@
-//! What an event costs on its way out: `cargo bench -p nexus-inspect-protocol --bench codec -- TRACE.json`.
+//! What an event costs on its way out: `cargo bench -p nexus-inspect-protocol --bench codec -- TRACE`.
 //!
 //! Takes a recorded trace, so that the mixture of events is a real one, and measures the wire and the JSON in both
 //! directions, in turn. Prints medians of the rounds with the lowest and the highest.
@@ -7,6 +7,7 @@ use nexus_protocol::decode::Decoder;
 use nexus_protocol::encode;
 use nexus_protocol::frame::ServerFrame;
 use nexus_protocol::limits::MAX_BATCH;
+use nexus_protocol::trace;
 use nexus_protocol::trace::json::{Reader, Writer};
 use std::hint::black_box;
 use std::time::Instant;
@@ -15,13 +16,14 @@ const ROUNDS: usize = 11;
 
 fn main() {
     let Some(path) = std::env::args().skip(1).find(|argument| !argument.starts_with("--")) else {
-        eprintln!("usage: cargo bench -p nexus-inspect-protocol --bench codec -- TRACE.json");
+        eprintln!("usage: cargo bench -p nexus-inspect-protocol --bench codec -- TRACE");
         return;
     };
-    let document = std::fs::read(&path).expect("the trace can be read");
-    let frames: Vec<ServerFrame> = Reader::new(&document[..])
+    let trace = std::fs::read(&path).expect("the trace can be read");
+    let frames: Vec<ServerFrame> = trace::Reader::new(&trace[..])
         .collect::<Result<_, _>>()
         .expect("a trace that nexus-inspect has written");
+    let document = write_json(&frames, trace.len());
     let events: usize = frames.iter().map(records).sum();
     let mut wire = Vec::new();
     write_wire(&frames, &mut wire);
@@ -42,7 +44,7 @@ fn main() {
         };
         rate(0, &mut || write_wire(&frames, &mut bytes));
         rate(1, &mut || read_wire(&wire));
-        rate(2, &mut || write_json(&frames, document.len()));
+        rate(2, &mut || drop(write_json(&frames, document.len())));
         rate(3, &mut || {
             assert_eq!(Reader::new(&document[..]).filter_map(Result::ok).count(), frames.len())
         });
@@ -79,10 +81,12 @@ fn read_wire(bytes: &[u8]) {
     }
 }
 
-fn write_json(frames: &[ServerFrame], length: usize) {
-    let mut writer = Writer::new(Vec::with_capacity(length));
+fn write_json(frames: &[ServerFrame], length: usize) -> Vec<u8> {
+    let mut document = Vec::with_capacity(length);
+    let mut writer = Writer::new(&mut document);
     for frame in frames {
         writer.frame(frame).expect("memory takes all");
     }
     writer.finish().expect("memory takes all");
+    document
 }

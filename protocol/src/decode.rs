@@ -10,13 +10,16 @@
 mod board;
 mod cursor;
 mod event;
+mod fields;
 mod frame;
+mod trace;
 
 use crate::encode::HEADER_BYTES;
 use crate::frame::{ClientFrame, ServerFrame};
 use crate::limits;
 use cursor::Cursor;
 pub use cursor::{DecodeError, Problem};
+pub(crate) use trace::Entry;
 
 /// What a [`Decoder`] can make of bytes: [`ServerFrame`] or [`ClientFrame`].
 pub trait Decode: sealed::Payload {}

@@ -5,12 +5,16 @@
 //! read by [`decode`](crate::decode).
 
 mod board;
+mod chunk;
 mod event;
 
+use crate::event::Record;
 use crate::frame::{ClientFrame, Goodbye, Process, RuntimeInfo, ServerFrame, Subscribe};
-use crate::ids::StringId;
+use crate::ids::{RuntimeId, Seq, StringId};
 use crate::limits;
+use crate::trace::Summary;
 use crate::varint::{put, put_signed};
+use std::ops::Range;
 
 /// Bytes before a frame's payload: its length in four bytes, its kind in one.
 pub const HEADER_BYTES: usize = 5;
@@ -36,6 +40,8 @@ pub mod frame_kind {
     pub const SERVER_EVENTS: u8 = 133;
     pub const SERVER_LOSS: u8 = 134;
     pub const SERVER_GOODBYE: u8 = 135;
+    /// The last frame of a native trace; never on a wire.
+    pub const TRACE_SUMMARY: u8 = 192;
 }
 
 /// Bytes of strings after which a further frame is begun.
@@ -72,6 +78,49 @@ pub fn server(frame: &ServerFrame, out: &mut Vec<u8>) {
             framed(out, frame_kind::SERVER_GOODBYE, |out| goodbye(reason, out));
         }
     }
+}
+
+/// Appends a frame with records that were never collected: what [`server`] does with
+/// [`ServerFrame::Events`](ServerFrame::Events), for those to whom every nanosecond counts.
+///
+/// The frame accounts for the records with these `numbers`; `count` of them are in it, and come from `records` in
+/// ascending order.
+///
+/// # Panics
+///
+/// If there are not `count` records, or more than [`limits::MAX_BATCH`].
+#[inline]
+pub fn events(
+    runtime: RuntimeId,
+    numbers: Range<Seq>,
+    count: usize,
+    records: impl IntoIterator<Item = Record>,
+    out: &mut Vec<u8>,
+) {
+    assert!(count <= limits::MAX_BATCH, "{count} records are too many for one frame");
+    event::batch(runtime, records.into_iter(), count, numbers, out);
+}
+
+/// Appends the frame that ends a native trace.
+pub(crate) fn summary(summary: &Summary, out: &mut Vec<u8>) {
+    framed(out, frame_kind::TRACE_SUMMARY, |out| {
+        out.push(summary.reason.code());
+        put(out, summary.runtimes.len() as u64);
+        for runtime in &summary.runtimes {
+            block(out, |out| {
+                put(out, u64::from(runtime.runtime.0));
+                for number in [
+                    runtime.delivered,
+                    runtime.filtered,
+                    runtime.lost,
+                    runtime.first_seq,
+                    runtime.end_seq,
+                ] {
+                    put(out, number);
+                }
+            });
+        }
+    });
 }
 
 /// Appends a frame from the client.

@@ -86,7 +86,7 @@ fn lengths_and_counts_are_checked_before_memory_is_taken() {
         assert!(taken < 4096 + 8 * bytes.len(), "{taken} bytes for {} of {bytes:x?}", bytes.len());
     }
 
-    // What brings its bytes is bounded by the frame: the smallest record takes two bytes on the wire and one `Record` in
+    // What brings its bytes is bounded by the frame: the smallest record takes one byte on the wire and one `Record` in
     // memory, the smallest string one and one `String`.
     let empty_strings = [&[1, 0xFE, 0xFF, 3][..], &vec![0; limits::MAX_STRINGS - 2]].concat();
     let bytes = frame(frame_kind::SERVER_STRINGS, &empty_strings);

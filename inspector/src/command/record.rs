@@ -1,9 +1,9 @@
-//! `record`: everything a target tells, to a JSON trace.
+//! `record`: everything a target tells, to a trace.
 //!
 //! However the recording ends (its time is over, Ctrl-C, the target's end, a full disk), what was written stays a
-//! trace that can be read: the document is closed where that is possible, and is a sequence of whole lines in any case.
+//! trace that can be read: it is closed where that is possible, and is a sequence of whole lines or frames in any case.
 
-mod output;
+pub(super) mod output;
 mod progress;
 
 use super::board::nothing_of_command;
@@ -14,7 +14,7 @@ use crate::source::{self, Ending, Mode, ProgramOutput, Running, Update};
 use crate::text;
 use anyhow::Context;
 use nexus_protocol::frame::{ServerFrame, Subscribe};
-use nexus_protocol::trace::json::{Summary, Writer};
+use nexus_protocol::trace::{Summary, Writer};
 use output::Output;
 use progress::Progress;
 use std::sync::mpsc::RecvTimeoutError;
@@ -41,7 +41,7 @@ pub(crate) fn run(options: options::Record) -> anyhow::Result<Exit> {
     };
     let recording = Recording {
         title: opened.running.title.clone(),
-        writer: Writer::new(&mut output),
+        writer: Writer::new(options.format, &mut output),
         progress: Progress::new(),
         started: None,
         length: options.length,

@@ -204,7 +204,12 @@ impl State {
                 let repeats = Repeats { cycle, count: u64::from(count), first, busy, longest };
                 self.repeats(task, repeats, seq, at);
             }
-            Event::Unknown { .. } => {}
+            // What the application says changes nothing here.
+            Event::SpanEntered { .. }
+            | Event::SpanExited { .. }
+            | Event::Log { .. }
+            | Event::Text { .. }
+            | Event::Unknown { .. } => {}
         }
     }
 

@@ -1,9 +1,9 @@
-//! A source that is a JSON trace, in a file or on standard input. A file that is the recording of a process instead goes
-//! to [`remains`].
+//! A source that is a trace, in a file or on standard input, in whatever format it has. A file that is the recording of a
+//! process instead goes to [`remains`].
 
 use super::{Ending, Mode, Outlet, Running, Stopped, Update, remains};
 use crate::failure::{self, Failure};
-use nexus_protocol::trace::json::Reader;
+use nexus_protocol::trace::Reader;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::fs::File;

@@ -176,6 +176,13 @@ impl Origin {
                 self.rename(location);
                 self.rename(name);
             }
+            Event::SpanEntered { name, target, location, .. } => {
+                [name, target, location].map(|string| self.rename(string));
+            }
+            Event::SpanExited { name, .. } => self.rename(name),
+            Event::Log { message, target, location, .. } => {
+                [message, target, location].map(|string| self.rename(string));
+            }
             // No other event names a string. A kind added later that does has to be added here.
             Event::Turn { .. }
             | Event::TokenRegistered { .. }
@@ -193,6 +200,7 @@ impl Origin {
             | Event::Timer { .. }
             | Event::FreelistGrown { .. }
             | Event::Repeats { .. }
+            | Event::Text { .. }
             | Event::Unknown { .. } => {}
         }
     }

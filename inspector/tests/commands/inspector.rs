@@ -1,7 +1,7 @@
 //! Running the binary, and looking at what it wrote.
 
 use nexus_protocol::frame::ServerFrame;
-use nexus_protocol::trace::json::{Reader, Summary};
+use nexus_protocol::trace::{Reader, Summary};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;

@@ -6,6 +6,7 @@ mod inspector;
 
 mod closed_pipe;
 mod errors;
+mod export;
 mod list;
 mod record;
 mod remains;

@@ -2,7 +2,7 @@
 
 use crate::fake::{BATCH, Conduct, Endpoint};
 use crate::inspector::{Ran, inspector, read, run, wait_for};
-use nexus_protocol::trace::json::{Reader, Reason};
+use nexus_protocol::trace::{Reader, Reason};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::process::Stdio;

@@ -1,7 +1,7 @@
 //! `-- COMMAND` and `demo`: programs that are started to be looked at. The demo workload is a COMMAND as good as any.
 
 use crate::inspector::{Ran, inspector, read, run, wait_for};
-use nexus_protocol::trace::json::{Reader, Reason};
+use nexus_protocol::trace::{Reader, Reason};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};

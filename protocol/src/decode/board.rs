@@ -185,19 +185,19 @@ fn task(block: &mut Cursor<'_>) -> Result<Option<TaskRow>, DecodeError> {
 }
 
 /// An address, or `None` if there is none or if it is of a family that is not known here.
-pub(super) fn address(cursor: &mut Cursor<'_>) -> Result<Option<Address>, DecodeError> {
+fn address(cursor: &mut Cursor<'_>) -> Result<Option<Address>, DecodeError> {
     let block = &mut cursor.block("address")?;
     if block.is_empty() {
         return Ok(None);
     }
     Ok(match block.byte("family of an address")? {
         1 => {
-            let port = u16::from_le_bytes(block.array("port")?);
+            let port = block.u16("port")?;
             let ip = Ipv4Addr::from(block.array::<4>("IPv4 address")?);
             Some(Address::Inet(SocketAddr::from((ip, port))))
         }
         2 => {
-            let port = u16::from_le_bytes(block.array("port")?);
+            let port = block.u16("port")?;
             let ip = Ipv6Addr::from(block.array::<16>("IPv6 address")?);
             Some(Address::Inet(SocketAddr::from((ip, port))))
         }

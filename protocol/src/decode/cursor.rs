@@ -112,6 +112,18 @@ impl<'a> Cursor<'a> {
         Ok(byte)
     }
 
+    /// The next byte, or zero for ever after the end.
+    #[inline]
+    pub(super) fn byte_or_zero(&mut self) -> u8 {
+        match self.bytes.get(self.at) {
+            Some(&byte) => {
+                self.at += 1;
+                byte
+            }
+            None => 0,
+        }
+    }
+
     #[inline]
     pub(super) fn varint(&mut self, what: &'static str) -> Result<u64, DecodeError> {
         let (value, length) = varint::get(&self.bytes[self.at..]).map_err(|error| {
@@ -146,7 +158,6 @@ impl<'a> Cursor<'a> {
         self.at_most(u64::from(u32::MAX), what).map(|value| value as u32)
     }
 
-    #[inline]
     pub(super) fn u16(&mut self, what: &'static str) -> Result<u16, DecodeError> {
         self.at_most(u64::from(u16::MAX), what).map(|value| value as u16)
     }

@@ -118,17 +118,17 @@ fn task(row: &TaskRow, out: &mut Vec<u8>) {
 }
 
 /// Appends an address as a block: empty for none, else a family and what it takes.
-pub(super) fn address(address: Option<Address>, out: &mut Vec<u8>) {
+fn address(address: Option<Address>, out: &mut Vec<u8>) {
     block(out, |out| match address {
         None => {}
         Some(Address::Inet(SocketAddr::V4(v4))) => {
             out.push(1);
-            out.extend_from_slice(&v4.port().to_le_bytes());
+            put(out, u64::from(v4.port()));
             out.extend_from_slice(&v4.ip().octets());
         }
         Some(Address::Inet(SocketAddr::V6(v6))) => {
             out.push(2);
-            out.extend_from_slice(&v6.port().to_le_bytes());
+            put(out, u64::from(v6.port()));
             out.extend_from_slice(&v6.ip().octets());
         }
         Some(Address::Unix(path)) => {

@@ -1,13 +1,22 @@
-//! Batches of records to bytes: a header, then for each record a tag, its stamp and its fields, told relative to the
-//! record before ([`Context`]).
+//! Batches of records to bytes: a header, then for each record a tag and its fields, told relative to what the records
+//! before let a reader expect ([`Context`]). What is as expected is zero, and zeros at the end are left out.
 
+use super::chunk::Chunk;
 use super::{frame_kind, framed};
-use crate::context::{Context, LENGTH_BIAS, LENGTH_FOLLOWS, TAG_GAP, TAG_LENGTH_SHIFT, TAG_OTHER};
-use crate::event::{Cause, Event, Record, Subject, WaitFor, WakeOutcome, WokenBy};
-use crate::ids::{PrimitiveId, RuntimeId, Seq, SpanId, TaskId, TokenId};
+use crate::context::{
+    ACTION_ARMED, ACTION_FIRED, Context, LENGTH_FOLLOWS, OPERATION_ELSEWHERE, TAG_CLOCK, TAG_GAP,
+    TAG_LENGTH_SHIFT, TAG_OTHER, WAIT_ELSEWHERE, is_stamped,
+};
+use crate::event::{
+    Address, Cause, Event, OperationResult, Record, Side, Subject, TimerAction, WaitFor,
+    WakeOutcome, WokenBy,
+};
+use crate::ids::{PrimitiveId, RuntimeId, Seq, SpanId, TaskId, TimerId, TokenId};
 use crate::limits;
 use crate::record::{BY_OUTSIDE, BY_TASK, BY_THREAD, result_words};
-use crate::varint::{put, put_signed};
+use crate::varint::{put, zigzag};
+use std::net::SocketAddr;
+use std::ops::Range;
 
 /// Appends as many frames as the records need.
 pub(super) fn batches(
@@ -24,57 +33,79 @@ pub(super) fn batches(
     while rest.len() > limits::MAX_BATCH {
         let (now, later) = rest.split_at(limits::MAX_BATCH);
         let next = later[0].seq;
-        batch(runtime, now, first, next, out);
+        batch(runtime, now.iter().copied(), now.len(), first..next, out);
         first = next;
         rest = later;
     }
-    batch(runtime, rest, first, next_seq, out);
+    batch(runtime, rest.iter().copied(), rest.len(), first..next_seq, out);
 }
 
-/// Appends one frame that accounts for the records from `first` to before `next`.
-fn batch(runtime: RuntimeId, records: &[Record], first: Seq, next: Seq, out: &mut Vec<u8>) {
-    debug_assert!(records.iter().all(|record| (first..next).contains(&record.seq)));
-    debug_assert!(records.is_sorted_by(|one, other| one.seq < other.seq));
+/// Appends one frame that accounts for these numbers, with so many records.
+#[inline]
+pub(super) fn batch(
+    runtime: RuntimeId,
+    records: impl Iterator<Item = Record>,
+    count: usize,
+    numbers: Range<Seq>,
+    out: &mut Vec<u8>,
+) {
     framed(out, frame_kind::SERVER_EVENTS, |out| {
         put(out, u64::from(runtime.0));
-        put(out, first);
-        put(out, next.saturating_sub(first));
-        put(out, records.len() as u64);
-        let mut context = Context::default();
-        let mut expected = first;
+        put(out, numbers.start);
+        put(out, numbers.end.saturating_sub(numbers.start));
+        put(out, count as u64);
+        let (mut context, mut chunk) = (Context::new(), Chunk::new());
+        let mut expected = numbers.start;
+        let mut told = 0;
         for record in records {
+            debug_assert!(expected <= record.seq && record.seq < numbers.end);
+            chunk.make_room(out);
             if record.seq != expected {
-                out.push(TAG_GAP);
-                put(out, record.seq.wrapping_sub(expected));
+                chunk.byte(TAG_GAP);
+                chunk.number(record.seq.wrapping_sub(expected));
             }
-            append(record, &mut context, out);
+            append(&record, &mut context, &mut chunk);
             expected = record.seq.wrapping_add(1);
+            told += 1;
         }
+        assert_eq!(told, count, "the number of records is told before them");
+        chunk.pass_on(out);
     });
 }
 
 /// Appends one record: the tag with the kind and the length of what follows, then that.
 #[inline]
-fn append(record: &Record, context: &mut Context, out: &mut Vec<u8>) {
+fn append(record: &Record, context: &mut Context, out: &mut Chunk) {
     let kind = record.event.kind();
-    let named = if kind == TAG_GAP || kind >= TAG_OTHER { TAG_OTHER } else { kind };
+    // A record of a known kind that could not be understood is written like one of an unknown kind, and stays so.
+    let unknown = matches!(record.event, Event::Unknown { .. });
+    let later = record.at.0.wrapping_sub(context.at);
+    let previous = std::mem::replace(&mut context.at, record.at.0);
+    let stamped = is_stamped(kind) && !unknown;
+    if later != 0 && !stamped {
+        out.byte(TAG_CLOCK);
+        out.number(later);
+    }
     let tag = out.len();
-    out.push(named);
-    if named == TAG_OTHER {
-        out.push(kind);
+    if unknown || kind >= TAG_OTHER {
+        out.byte(TAG_OTHER);
+        out.byte(kind);
+    } else {
+        out.byte(kind);
     }
     let start = out.len();
-    put(out, record.at.0.wrapping_sub(context.at));
-    context.at = record.at.0;
-    Body { seq: record.seq, at: record.at.0, context, out }.event(&record.event);
+    if stamped {
+        out.number(later);
+    }
+    Body { seq: record.seq, at: record.at.0, previous, context, out }.event(&record.event);
+    out.trim(start);
     let length = out.len() - start;
     debug_assert!(length < 128, "no record is that long");
-    match length.checked_sub(LENGTH_BIAS) {
-        Some(short) if short < LENGTH_FOLLOWS => out[tag] |= (short as u8) << TAG_LENGTH_SHIFT,
-        _ => {
-            out[tag] |= (LENGTH_FOLLOWS as u8) << TAG_LENGTH_SHIFT;
-            out.insert(start, length as u8);
-        }
+    if length < LENGTH_FOLLOWS {
+        out.add_bits(tag, (length as u8) << TAG_LENGTH_SHIFT);
+    } else {
+        out.add_bits(tag, (LENGTH_FOLLOWS as u8) << TAG_LENGTH_SHIFT);
+        out.insert(start, length as u8);
     }
 }
 
@@ -82,8 +113,10 @@ fn append(record: &Record, context: &mut Context, out: &mut Vec<u8>) {
 struct Body<'a> {
     seq: Seq,
     at: u64,
+    /// Stamp of the record before.
+    previous: u64,
     context: &'a mut Context,
-    out: &'a mut Vec<u8>,
+    out: &'a mut Chunk,
 }
 
 impl Body<'_> {
@@ -91,15 +124,15 @@ impl Body<'_> {
     fn event(&mut self, event: &Event) {
         match *event {
             Event::Turn { number, events, mode, parked } => {
-                self.near(number, |context| &mut context.turn);
-                self.byte(mode.code());
-                self.number(events);
-                self.ago(parked.0);
+                self.number(u64::from(mode.code()) | u64::from(events) << 4);
+                self.number(parked.0.wrapping_sub(self.previous));
+                self.distance(number, self.context.turn.wrapping_add(1));
+                self.context.turn = number;
             }
             Event::TokenClaimed { token, kind, fd, location, live } => {
                 self.token(token);
                 self.byte(kind.code());
-                put_signed(self.out, i64::from(fd));
+                self.out.signed(i64::from(fd));
                 self.number(location.0);
                 self.number(live);
             }
@@ -109,25 +142,22 @@ impl Body<'_> {
                 self.byte(after.bits());
                 self.number(errno);
             }
-            Event::TokenAddress { slot, side, address } => {
-                self.number(slot);
-                self.byte(side.code());
-                super::board::address(Some(address), self.out);
-            }
+            Event::TokenAddress { slot, side, address } => self.token_address(slot, side, address),
             Event::TokenReleased { token, live, errno } => {
                 self.token(token);
                 self.number(live);
                 self.number(errno);
             }
             Event::ReleaseRefused { token, reason } => {
-                self.token(token);
                 self.byte(reason.code());
+                self.token(token);
             }
             Event::Transition { token, before, after, reason, wakers } => {
-                self.token(token);
-                self.byte(before.bits());
-                self.byte(after.bits());
                 self.number(u64::from(reason.code()) | u64::from(wakers) << 4);
+                self.byte(before.bits() ^ after.bits());
+                self.byte(before.bits());
+                self.token(token);
+                self.context.transition = Some(self.seq);
             }
             Event::StaleEvent { token, current, readiness } => {
                 self.token(token);
@@ -135,51 +165,41 @@ impl Body<'_> {
                 self.byte(readiness.bits());
             }
             Event::TaskSpawned { task, location, name, poll } => {
-                self.task(task);
                 self.number(location.0);
                 self.number(name.0);
-                self.link(poll);
+                self.distance(task.0, self.context.spawned.wrapping_add(1));
+                self.link(poll, self.context.poll.seq);
+                (self.context.spawned, self.context.task) = (task.0, task.0);
             }
             Event::TaskFinished { task, outcome } => {
-                self.task(task);
                 self.byte(outcome.code());
+                self.task(task);
             }
             Event::Wake { task, cause, outcome } => self.wake(task, cause, outcome),
             Event::PollStart { task, number, wake } => {
                 self.task(task);
-                self.number(number);
-                self.link(wake);
+                let known = *self.context.remembered(task.0);
+                self.link(wake, known.wake);
+                self.distance(number, known.polls.wrapping_add(1));
+                self.context.poll_started(self.seq, task.0, number);
             }
             Event::PollEnd { task, started, result, verdict, operations, progress } => {
-                self.task(task);
-                self.ago(started.0);
+                let poll = self.context.poll;
                 self.byte(result.code() | verdict.code() << 4);
-                self.number(operations);
-                self.number(progress);
+                self.out.signed(i64::from(operations) - i64::from(poll.operations));
+                self.out.signed(i64::from(progress) - i64::from(poll.progress));
+                self.distance(task.0, poll.task);
+                self.distance(started.0, poll.started);
+                self.context.task = task.0;
+                self.context.poll.seq = None;
             }
             Event::Operation { operation, subject, result, task, poll } => {
-                self.byte(operation.code() | subject_code(subject) << 4);
-                let (code, value) = result_words(result);
-                self.number(u64::from(code) | u64::from(value) << 3);
-                self.subject(subject);
-                self.task_after(task, matches!(subject, Subject::Primitive(_)));
-                self.link(poll);
+                self.operation(operation.code(), subject, result, task, poll);
             }
-            Event::WaitBegin { task, target } => {
-                self.byte(target_code(target));
-                self.target(target);
-                self.task_after(task, matches!(target, WaitFor::Primitive(_)));
-            }
-            Event::WaitEnd { task, target, outcome } => {
-                self.byte(target_code(target) | outcome.code() << 6);
-                self.target(target);
-                self.task_after(task, matches!(target, WaitFor::Primitive(_)));
-            }
+            Event::WaitBegin { task, target } => self.wait(target, task, 0),
+            Event::WaitEnd { task, target, outcome } => self.wait(target, task, outcome.code()),
             Event::Timer { timer, action, deadline_ns, poll } => {
-                self.near(timer.0, |context| &mut context.timer);
-                self.byte(action.code());
-                self.ago(deadline_ns);
-                self.link(poll);
+                self.timer_changed(timer, action, deadline_ns, poll);
             }
             Event::FreelistGrown { capacity, live, growths } => {
                 self.number(capacity);
@@ -187,48 +207,63 @@ impl Body<'_> {
                 self.number(growths);
             }
             Event::Repeats { task, cycle, count, first, busy, shortest, longest } => {
-                self.task(task);
                 self.byte(cycle.code());
+                self.task(task);
                 self.number(count);
-                self.ago(first.0);
+                self.distance(self.at, first.0);
                 self.number(busy);
                 self.number(shortest);
                 self.number(longest);
+                self.context.repeated(self.seq, task.0, count);
             }
             Event::SpanEntered { span, name, target, location, level, texts, task, poll } => {
                 self.byte(level.code() | texts << 4);
-                self.number(span.0);
-                for string in [name, target, location] {
-                    self.number(string.0);
-                }
-                self.task_and_poll(task, poll);
+                self.number(name.0);
+                self.number(target.0);
+                self.number(location.0);
+                self.span(span.0);
+                self.polled(task, poll);
             }
             Event::SpanExited { span, name, entered, task, poll } => {
-                self.number(span.0);
                 self.number(name.0);
-                self.ago(entered.0);
-                self.task_and_poll(task, poll);
+                self.distance(self.at, entered.0);
+                self.span(span.0);
+                self.polled(task, poll);
             }
             Event::Log { level, message, target, location, span, texts, task, poll } => {
                 self.byte(level.code() | texts << 4);
-                for string in [message, target, location] {
-                    self.number(string.0);
-                }
-                self.number(SpanId::word(span));
-                self.task_and_poll(task, poll);
+                self.number(message.0);
+                self.number(target.0);
+                self.number(location.0);
+                self.span(SpanId::word(span));
+                self.polled(task, poll);
             }
             Event::Text { text } => {
                 self.number(text.as_bytes().len() as u64);
-                self.out.extend_from_slice(text.as_bytes());
+                self.out.bytes(text.as_bytes());
             }
             Event::Unknown { .. } => {}
         }
     }
 
-    /// The context stays as it is, for readers that skip the record.
-    fn task_and_poll(&mut self, task: Option<TaskId>, poll: Option<Seq>) {
-        self.number(TaskId::word(task));
-        self.link(poll);
+    fn token_address(&mut self, slot: u32, side: Side, address: Address) {
+        let family = match address {
+            Address::Inet(SocketAddr::V4(_)) => 1,
+            Address::Inet(SocketAddr::V6(_)) => 2,
+            Address::Unix(_) => 3,
+        };
+        self.byte(side.code() | family << 4);
+        self.number(slot);
+        match address {
+            Address::Inet(address) => {
+                self.number(address.port());
+                match address.ip() {
+                    std::net::IpAddr::V4(ip) => self.out.bytes(&ip.octets()),
+                    std::net::IpAddr::V6(ip) => self.out.bytes(&ip.octets()),
+                }
+            }
+            Address::Unix(path) => self.number(path.0),
+        }
     }
 
     fn wake(&mut self, task: TaskId, cause: Cause, outcome: WakeOutcome) {
@@ -239,89 +274,162 @@ impl Body<'_> {
             Cause::Primitive { by: WokenBy::Thread { .. }, .. } => BY_THREAD,
             _ => 0,
         };
-        self.task(task);
         self.byte(cause.code() | outcome.code() << 4 | further << 6);
+        self.task(task);
         match cause {
             Cause::Io { token, event, .. } => {
                 self.token(token);
-                self.link(event);
+                self.link(event, self.context.transition);
             }
             Cause::Timer { timer, fired } => {
-                self.near(timer.0, |context| &mut context.timer);
-                self.link(fired);
+                self.timer(timer);
+                self.link(fired, self.context.fired);
             }
-            Cause::Join { task } | Cause::Task { task } => self.task(task),
-            Cause::Thread { thread, woken } => {
-                self.number(thread);
-                self.ago(woken.0);
-            }
+            Cause::Join { task } => self.joined(task),
+            Cause::Task { task } => self.distance(task.0, self.context.poll.task),
+            Cause::Thread { thread, woken } => self.by_thread(thread, woken.0),
             Cause::Primitive { primitive, by } => {
                 self.primitive(primitive);
                 match by {
                     WokenBy::Outside => {}
-                    WokenBy::Task(task) => self.number(task.0),
-                    WokenBy::Thread { thread, woken } => {
-                        self.number(thread);
-                        self.ago(woken.0);
-                    }
+                    WokenBy::Task(task) => self.distance(task.0, self.context.poll.task),
+                    WokenBy::Thread { thread, woken } => self.by_thread(thread, woken.0),
                 }
             }
             Cause::SelfWake | Cause::Yield | Cause::Spawn | Cause::Outside | Cause::Shutdown => {}
+        }
+        self.context.woken(self.seq, task.0, outcome.code());
+    }
+
+    fn by_thread(&mut self, thread: u32, woken: u64) {
+        self.out.signed(i64::from(thread) - i64::from(self.context.thread));
+        self.distance(self.at, woken);
+        self.context.thread = thread;
+    }
+
+    #[inline]
+    fn operation(
+        &mut self,
+        operation: u8,
+        subject: Subject,
+        result: OperationResult,
+        task: Option<TaskId>,
+        poll: Option<Seq>,
+    ) {
+        let (result, value) = result_words(result);
+        let as_expected = task == self.context.polled() && poll == self.context.poll.seq;
+        let elsewhere = if as_expected { 0 } else { OPERATION_ELSEWHERE };
+        self.byte(operation | subject_code(subject) << 4 | elsewhere);
+        self.number(u64::from(result) | u64::from(value) << 3);
+        if as_expected {
+            self.context.operated(result);
+        } else {
+            self.optional_task(task);
+            self.link(poll, self.context.poll.seq);
+        }
+        self.subject(subject);
+    }
+
+    /// A wait's beginning, if the outcome is zero, or end.
+    #[inline]
+    fn wait(&mut self, target: WaitFor, task: Option<TaskId>, outcome: u8) {
+        let as_expected = task == self.context.polled();
+        let elsewhere = if as_expected { 0 } else { WAIT_ELSEWHERE };
+        self.byte(target_code(target) | elsewhere | outcome << 6);
+        if as_expected {
+            self.context.task = task.map_or(self.context.task, |task| task.0);
+        } else {
+            self.optional_task(task);
+        }
+        self.subject(match target {
+            WaitFor::Token(token, _) => Subject::Token(token),
+            WaitFor::Timer(timer) => Subject::Timer(timer),
+            WaitFor::Task(task) => Subject::Task(task),
+            WaitFor::Primitive(primitive) => Subject::Primitive(primitive),
+        });
+    }
+
+    fn timer_changed(
+        &mut self,
+        timer: TimerId,
+        action: TimerAction,
+        deadline_ns: u64,
+        poll: Option<Seq>,
+    ) {
+        self.byte(action.code());
+        self.distance(deadline_ns, self.at);
+        if action.code() == ACTION_ARMED {
+            self.distance(timer.0, self.context.armed.wrapping_add(1));
+            (self.context.armed, self.context.timer) = (timer.0, timer.0);
+        } else {
+            self.timer(timer);
+        }
+        self.link(poll, self.context.poll.seq);
+        if action.code() == ACTION_FIRED {
+            self.context.fired = Some(self.seq);
         }
     }
 
     #[inline]
     fn byte(&mut self, byte: u8) {
-        self.out.push(byte);
+        self.out.byte(byte);
     }
 
     #[inline]
     fn number(&mut self, number: impl Into<u64>) {
-        put(self.out, number.into());
+        self.out.number(number.into());
     }
 
-    /// A stamp, by how far it lies before the record's own.
+    /// A number, by how far it lies from the one that is expected.
     #[inline]
-    fn ago(&mut self, stamp: u64) {
-        put_signed(self.out, self.at.wrapping_sub(stamp) as i64);
-    }
-
-    /// A number, by how far it lies from the last one of its sort, which it replaces.
-    #[inline]
-    fn near(&mut self, number: u64, last: impl FnOnce(&mut Context) -> &mut u64) {
-        let last = last(self.context);
-        put_signed(self.out, number.wrapping_sub(*last) as i64);
-        *last = number;
+    fn distance(&mut self, number: u64, expected: u64) {
+        self.out.signed(number.wrapping_sub(expected) as i64);
     }
 
     #[inline]
     fn task(&mut self, task: TaskId) {
-        self.near(task.0, |context| &mut context.task);
+        self.distance(task.0, self.context.task);
+        self.context.task = task.0;
     }
 
-    #[inline]
-    fn primitive(&mut self, primitive: PrimitiveId) {
-        self.near(primitive.0, |context| &mut context.primitive);
-    }
-
-    /// The task of a record with a subject or target. What version 1 began with names it relative to the context; what
-    /// came later must leave the context alone, for readers that skip it.
-    #[inline]
-    fn task_after(&mut self, task: Option<TaskId>, later: bool) {
-        if later { self.number(TaskId::word(task)) } else { self.optional_task(task) }
-    }
-
-    /// A byte's worth of presence, folded into the task's number: zero for none.
+    /// A task, or zero for none, which is not kept.
     #[inline]
     fn optional_task(&mut self, task: Option<TaskId>) {
-        match task {
-            None => self.out.push(0),
-            Some(task) => {
-                let near = crate::varint::zigzag(task.0.wrapping_sub(self.context.task) as i64);
-                put(self.out, near.wrapping_add(1));
-                self.context.task = task.0;
-            }
+        let number = TaskId::word(task);
+        self.distance(number, self.context.task);
+        if number != 0 {
+            self.context.task = number;
         }
+    }
+
+    /// The task that was being polled, and its poll, where both may be named all the same. The context stays as it is.
+    fn polled(&mut self, task: Option<TaskId>, poll: Option<Seq>) {
+        self.distance(TaskId::word(task), TaskId::word(self.context.polled()));
+        self.link(poll, self.context.poll.seq);
+    }
+
+    /// A span, or zero for none, which is not kept.
+    fn span(&mut self, span: u64) {
+        self.distance(span, self.context.span);
+        if span != 0 {
+            self.context.span = span;
+        }
+    }
+
+    fn joined(&mut self, task: TaskId) {
+        self.distance(task.0, self.context.joined);
+        self.context.joined = task.0;
+    }
+
+    #[inline]
+    fn timer(&mut self, timer: TimerId) {
+        self.distance(timer.0, self.context.timer);
+        self.context.timer = timer.0;
+    }
+
+    fn primitive(&mut self, primitive: PrimitiveId) {
+        self.distance(primitive.0, self.context.primitive);
+        self.context.primitive = primitive.0;
     }
 
     #[inline]
@@ -329,34 +437,30 @@ impl Body<'_> {
         let last = self.context.token;
         let slots = i64::from(token.slot) - i64::from(last.slot);
         let other_generation = token.generation != last.generation;
-        put(self.out, crate::varint::zigzag(slots) << 1 | u64::from(other_generation));
+        self.out.number(zigzag(slots) << 1 | u64::from(other_generation));
         if other_generation {
-            put_signed(self.out, i64::from(token.generation) - i64::from(last.generation));
+            self.out.signed(i64::from(token.generation) - i64::from(last.generation));
         }
         self.context.token = token;
     }
 
-    /// An earlier record, by how far back it lies; zero for none.
+    /// An earlier record: zero for the one that is expected, one for none, else one more than how far back it lies.
     #[inline]
-    fn link(&mut self, target: Option<Seq>) {
-        put(self.out, target.map_or(0, |target| self.seq.wrapping_sub(target)));
+    fn link(&mut self, target: Option<Seq>, expected: Option<Seq>) {
+        self.out.number(match target {
+            _ if target == expected => 0,
+            None => 1,
+            Some(target) => self.seq.wrapping_sub(target).wrapping_add(1),
+        });
     }
 
+    #[inline]
     fn subject(&mut self, subject: Subject) {
         match subject {
             Subject::Token(token) => self.token(token),
-            Subject::Timer(timer) => self.near(timer.0, |context| &mut context.timer),
-            Subject::Task(task) => self.task(task),
+            Subject::Timer(timer) => self.timer(timer),
+            Subject::Task(task) => self.joined(task),
             Subject::Primitive(primitive) => self.primitive(primitive),
-        }
-    }
-
-    fn target(&mut self, target: WaitFor) {
-        match target {
-            WaitFor::Token(token, _) => self.token(token),
-            WaitFor::Timer(timer) => self.near(timer.0, |context| &mut context.timer),
-            WaitFor::Task(task) => self.task(task),
-            WaitFor::Primitive(primitive) => self.primitive(primitive),
         }
     }
 }
@@ -370,7 +474,7 @@ fn subject_code(subject: Subject) -> u8 {
     }
 }
 
-/// What is waited for in the lower four bits, the direction in the next two.
+/// What is waited for in the lower three bits, the direction in bits 4 and 5.
 fn target_code(target: WaitFor) -> u8 {
     match target {
         WaitFor::Token(_, direction) => 1 | (direction as u8) << 4,

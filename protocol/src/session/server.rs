@@ -3,8 +3,11 @@
 use super::{OLDEST_VERSION, SessionError, is_gone, is_idle};
 use crate::decode::Decoder;
 use crate::encode;
+use crate::event::Record;
 use crate::frame::{self, ClientFrame, Goodbye, ServerFrame};
+use crate::ids::{RuntimeId, Seq};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 
 /// Bytes taken from the stream at once: clients have little to say.
 const READ_BYTES: usize = 4096;
@@ -156,6 +159,22 @@ impl<S: Read + Write> Server<S> {
     /// Adds a frame to what is to be written.
     pub fn queue(&mut self, frame: &ServerFrame) {
         encode::server(frame, &mut self.queue);
+    }
+
+    /// Adds a frame of events, whose records need not be collected first: see [`encode::events`].
+    ///
+    /// # Panics
+    ///
+    /// As that does.
+    #[inline]
+    pub fn queue_events(
+        &mut self,
+        runtime: RuntimeId,
+        numbers: Range<Seq>,
+        count: usize,
+        records: impl IntoIterator<Item = Record>,
+    ) {
+        encode::events(runtime, numbers, count, records, &mut self.queue);
     }
 
     /// Writes as much of the queue as the stream takes; true if nothing is left.

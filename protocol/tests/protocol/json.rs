@@ -4,7 +4,8 @@ use crate::arbitrary;
 use nexus_protocol::event::{Address, WaitFor};
 use nexus_protocol::frame::{Goodbye, Process, ServerFrame};
 use nexus_protocol::strings::Strings;
-use nexus_protocol::trace::json::{self, Reader, Reason, Summary, TraceError, Writer};
+use nexus_protocol::trace::json::{self, Reader, Writer};
+use nexus_protocol::trace::{Reason, Summary, TraceError};
 use nexus_protocol::{Event, Record, RuntimeId, Stamp, StringId, TaskId};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -144,11 +145,11 @@ fn texts_of(event: &mut Event, strings: &Strings, texts: &mut Vec<String>) {
         }
         Event::TokenAddress { address, .. } => take_address(address, strings, texts),
         Event::SpanEntered { name, target, location, .. } => {
-            [name, target, location].map(|id| take(id, strings, texts));
+            [name, target, location].into_iter().for_each(|id| take(id, strings, texts));
         }
         Event::SpanExited { name, .. } => take(name, strings, texts),
         Event::Log { message, target, location, .. } => {
-            [message, target, location].map(|id| take(id, strings, texts));
+            [message, target, location].into_iter().for_each(|id| take(id, strings, texts));
         }
         _ => {}
     }
@@ -364,7 +365,7 @@ fn other_files_are_refused_in_words() {
     assert!(matches!(error(b"\x7fELF\x02\x01"), TraceError::NotATrace(_)));
     let newer = b"{\"format\":\"nexus-trace\",\"version\":2,\"protocol\":1,\n";
     let newer = error(newer);
-    assert!(matches!(newer, TraceError::Version { found: 2 }));
+    assert!(matches!(newer, TraceError::Version { found: 2, known: 1 }));
     assert!(newer.to_string().contains("newer version") || newer.to_string().contains("newer one"));
 }
 

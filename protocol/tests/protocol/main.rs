@@ -4,6 +4,7 @@ mod arbitrary;
 mod corpus;
 mod golden;
 mod json;
+mod native;
 mod sample;
 mod schema;
 mod session;

@@ -118,3 +118,25 @@ fn totals_and_rows_have_the_words_of_the_specification() {
     let times = format!("| {}–{} | busy", task_word::BUSY, task_word::COUNT - 1);
     assert!(SPEC.contains(&times), "{times}");
 }
+
+/// The example's bytes are those of the golden file, in their order.
+#[test]
+fn the_example_of_events_is_in_the_golden_file() {
+    let (_, example) = SPEC.split_once("An example: the first batch of").expect("the example");
+    let example = example.split("```").nth(1).expect("its block");
+    let is_byte = |word: &&str| word.len() == 2 && u8::from_str_radix(word, 16).is_ok();
+    let lines = example.lines().map(|line| {
+        let words = line.get(..27).unwrap_or(line).split_ascii_whitespace();
+        words.take_while(is_byte).collect::<Vec<_>>().join(" ")
+    });
+    let golden = include_str!("../golden/server.hex");
+    let (_, golden) = golden.split_once("# Events").expect("the first batch");
+    let mut rest = golden.replace('\n', " ");
+    let mut found = 0;
+    for bytes in lines.filter(|line| !line.is_empty()) {
+        let at = rest.find(&bytes).unwrap_or_else(|| panic!("{bytes} is not in the golden file"));
+        rest.drain(..at + bytes.len());
+        found += 1;
+    }
+    assert!(found > 10, "the example has only {found} lines");
+}

@@ -4,7 +4,9 @@ use crate::arbitrary;
 use nexus_protocol::board::{Activity, Snapshot, Totals};
 use nexus_protocol::decode::{Decode, DecodeError, Decoder, Problem};
 use nexus_protocol::encode::{self, frame_kind};
-use nexus_protocol::event::{Cause, Operation, OperationResult, Subject, TaskOutcome, WakeOutcome};
+use nexus_protocol::event::{
+    Cause, Operation, OperationResult, SourceKind, Subject, TaskOutcome, WakeOutcome,
+};
 use nexus_protocol::frame::{ClientFrame, ServerFrame};
 use nexus_protocol::{
     Direction, Event, Record, RuntimeId, Stamp, StringId, TaskId, TokenId, limits,
@@ -48,6 +50,18 @@ proptest! {
         decoder.feed(&server_bytes(&frames));
         prop_assert_eq!(drain(&mut decoder).unwrap(), frames);
         prop_assert_eq!(decoder.pending_bytes(), 0);
+    }
+
+    /// Records that were never collected make the same frame.
+    #[test]
+    fn events_may_come_one_by_one(frame in arbitrary::server_frame()) {
+        if let ServerFrame::Events { runtime, ref records, next_seq, filtered } = frame {
+            let count = records.len();
+            let numbers = next_seq - count as u64 - filtered..next_seq;
+            let mut bytes = Vec::new();
+            encode::events(runtime, numbers, count, records.iter().copied(), &mut bytes);
+            prop_assert_eq!(bytes, server_bytes(&[frame]));
+        }
     }
 
     #[test]
@@ -255,22 +269,34 @@ fn frames_and_records_of_later_versions_are_passed_over() {
     assert_eq!(drain(&mut decoder).unwrap(), [ClientFrame::Finish]);
     assert_eq!(decoder.skipped().frames, 1);
 
-    // Runtime 1, records 10 to 12, three of them: an unknown kind with a tag of its own, one with its kind apart, and a
-    // wake with a cause that is not known; each with a stamp, the first also with six bytes of whatever it is.
+    // Runtime 1, records 10 to 13, four of them: 50 ns later an unknown kind with six bytes of whatever it is, one with
+    // its kind apart and nothing else, a wake of task 5 with a cause that is not known, and a turn that could not be
+    // understood by the sender either; then a poll of the task that the wake has named, as queued by it.
     let payload = [
-        &[1, 10, 3, 3][..],
-        &[30 | 4 << 5, 50, 1, 2, 3, 4, 5, 6],
-        &[31 | 7 << 5, 200, 1, 0],
-        &[11, 1, 10, 15 | 1 << 4],
+        &[1, 10, 5, 5][..],
+        &[0x20, 50],
+        &[30 | 6 << 5, 1, 2, 3, 4, 5, 6],
+        &[31, 200],
+        &[11 | 2 << 5, 15 | 1 << 4, 10],
+        &[31 | 2 << 5, 1, 9, 9],
+        &[12 | 1 << 5, 1],
     ];
     let mut decoder = Decoder::<ServerFrame>::new();
     decoder.feed(&frame(frame_kind::SERVER_EVENTS, &payload.concat()));
-    let record = |seq, at, kind| Record { seq, at: Stamp(at), event: Event::Unknown { kind } };
-    let records = vec![record(10, 50, 30), record(11, 50, 200), record(12, 51, 11)];
+    let record = |seq, at, event| Record { seq, at: Stamp(at), event };
+    let unknown = |seq, kind| record(seq, 50, Event::Unknown { kind });
+    let polled = Event::PollStart { task: TaskId(5), number: 1, wake: Some(12) };
+    let records = vec![
+        unknown(10, 30),
+        unknown(11, 200),
+        unknown(12, 11),
+        unknown(13, 1),
+        record(14, 51, polled),
+    ];
     let runtime = RuntimeId(1);
-    let frame = ServerFrame::Events { runtime, records, next_seq: 13, filtered: 0 };
+    let frame = ServerFrame::Events { runtime, records, next_seq: 15, filtered: 0 };
     assert_eq!(drain(&mut decoder).unwrap(), [frame]);
-    assert_eq!(decoder.skipped().records, 3);
+    assert_eq!(decoder.skipped().records, 4);
 }
 
 /// A task that ends, then records with a subject and a target of a later version and whatever follows those there, then
@@ -279,10 +305,10 @@ fn frames_and_records_of_later_versions_are_passed_over() {
 fn subjects_and_targets_of_later_versions_leave_the_context_alone() {
     let payload = [
         &[1, 10, 4, 4][..],
-        &[10, 0, 5 << 1, 1],
-        &[14 | 2 << 5, 0, 1 | 9 << 4, 5, 99, 99],
-        &[15 | 1 << 5, 0, 9, 99, 99],
-        &[10, 0, 0, 1],
+        &[10 | 2 << 5, 1, 5 << 1],
+        &[14 | 4 << 5, 1 | 6 << 4, 5, 99, 99],
+        &[15 | 3 << 5, 7, 99, 99],
+        &[10 | 1 << 5, 1],
     ];
     let frames = decode::<ServerFrame>(&frame(frame_kind::SERVER_EVENTS, &payload.concat()));
     let record = |seq, event| Record { seq, at: Stamp(0), event };
@@ -295,6 +321,36 @@ fn subjects_and_targets_of_later_versions_leave_the_context_alone() {
     ];
     let runtime = RuntimeId(1);
     let expected = ServerFrame::Events { runtime, records, next_seq: 14, filtered: 0 };
+    assert_eq!(frames.unwrap(), [expected]);
+}
+
+/// A body goes on with zeros, also in the middle of a field.
+#[test]
+fn what_a_body_leaves_out_is_zero() {
+    // A descriptor of 1 << 7 whose second byte should follow, and a number that ends with the body.
+    let claimed = [2 | 3 << 5, 14 << 1 << 1, 2, 0x80];
+    let payload = [&[1, 10, 2, 2][..], &claimed, &[18]].concat();
+    let records = vec![
+        Record {
+            seq: 10,
+            at: Stamp(0),
+            event: Event::TokenClaimed {
+                token: TokenId { slot: 14, generation: 0 },
+                kind: SourceKind::TcpStream,
+                fd: 0,
+                location: StringId::EMPTY,
+                live: 0,
+            },
+        },
+        Record {
+            seq: 11,
+            at: Stamp(0),
+            event: Event::FreelistGrown { capacity: 0, live: 0, growths: 0 },
+        },
+    ];
+    let runtime = RuntimeId(1);
+    let expected = ServerFrame::Events { runtime, records, next_seq: 12, filtered: 0 };
+    let frames = decode::<ServerFrame>(&frame(frame_kind::SERVER_EVENTS, &payload));
     assert_eq!(frames.unwrap(), [expected]);
 }
 

@@ -8,6 +8,8 @@ use super::system::Guarded;
 use crate::record::registry::Observed;
 use nexus_protocol::frame::{ClientFrame, Goodbye, Process, ServerFrame, VERSION};
 use nexus_protocol::session::{self, HELLO_TIMEOUT, SessionError};
+use nexus_protocol::{Record, RuntimeId, Seq};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -80,6 +82,16 @@ enum Stage {
 impl Sink for session::Server<Guarded<UnixStream>> {
     fn queue(&mut self, frame: &ServerFrame) {
         session::Server::queue(self, frame);
+    }
+
+    fn queue_events(
+        &mut self,
+        runtime: RuntimeId,
+        numbers: Range<Seq>,
+        count: usize,
+        records: impl Iterator<Item = Record>,
+    ) {
+        session::Server::queue_events(self, runtime, numbers, count, records);
     }
 
     fn queued_bytes(&self) -> usize {

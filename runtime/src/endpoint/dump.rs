@@ -166,7 +166,8 @@ fn dump(file: File) -> io::Result<()> {
     });
     let everything = Subscribe { history: true, kinds: KindFilter::ALL, snapshot_every_ms: 0 };
     let now = Instant::now();
-    let mut publisher = Publisher::new(everything, &runtimes, registry.version(), now);
+    let mut publisher = Publisher::new(&runtimes, registry.version());
+    publisher.subscribe(everything, now);
     publisher.finish(Goodbye::Finished);
     let strings = Strings::of_process();
     let clock = Present::Now(clock);

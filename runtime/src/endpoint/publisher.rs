@@ -9,9 +9,11 @@ use super::timeline::Timeline;
 use crate::record::clock::Clock;
 use crate::record::registry::{Observed, Recording, Registry};
 use crate::record::strings::Strings;
+use nexus_protocol::Record;
 use nexus_protocol::frame::{Goodbye, KindFilter, RuntimeInfo, ServerFrame, Subscribe};
 use nexus_protocol::ids::{RuntimeId, Seq, Stamp, StringId};
 use nexus_protocol::record::Words;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,19 @@ pub(super) const MAX_UNREAD_RUNTIMES: usize = 1024;
 pub(super) trait Sink {
     /// Takes a frame.
     fn queue(&mut self, frame: &ServerFrame);
+
+    /// Takes a frame of events with these numbers, of which `count` are told.
+    fn queue_events(
+        &mut self,
+        runtime: RuntimeId,
+        numbers: Range<Seq>,
+        count: usize,
+        records: impl Iterator<Item = Record>,
+    ) {
+        let filtered = numbers.end - numbers.start - count as u64;
+        let (records, next_seq) = (records.collect(), numbers.end);
+        self.queue(&ServerFrame::Events { runtime, records, next_seq, filtered });
+    }
 
     /// Bytes taken and not passed on yet.
     fn queued_bytes(&self) -> usize;
@@ -342,30 +357,34 @@ impl Publisher {
                 sink.queue(&ServerFrame::Loss { runtime: runtime.id, from: cursor, to: lost_end });
             }
             if !words.is_empty() {
-                sink.queue(&self.events(&runtime, batch.first, &words, sources.timeline));
+                self.queue_events(&runtime, batch.first, &words, sources.timeline, sink);
             }
             self.streams[index].cursor = lost_end + words.len() as u64;
             self.words = words;
         }
     }
 
-    fn events(
+    /// Gives the sink those of these records that the client wants, from the ring's words to the frame's bytes in one go.
+    fn queue_events(
         &self,
         runtime: &Observed,
         first: Seq,
         words: &[Words],
         timeline: &Timeline,
-    ) -> ServerFrame {
-        let wanted = |words: &Words| self.kinds.wants(words[0] as u8);
-        let numbered = (first..).zip(words).filter(|(_, words)| wanted(words));
-        let records: Vec<_> =
-            numbered.map(|(seq, &words)| snapshot::record(seq, words, timeline)).collect();
-        ServerFrame::Events {
-            runtime: runtime.id,
-            filtered: (words.len() - records.len()) as u64,
-            next_seq: first + words.len() as u64,
-            records,
+        sink: &mut impl Sink,
+    ) {
+        let numbers = first..first + words.len() as u64;
+        let mut stamps = timeline.reader();
+        let mut record = |(seq, words)| snapshot::record(seq, words, &mut stamps);
+        let numbered = numbers.clone().zip(words.iter().copied());
+        if self.kinds == KindFilter::ALL {
+            sink.queue_events(runtime.id, numbers, words.len(), numbered.map(record));
+            return;
         }
+        let wanted = |words: &Words| self.kinds.wants(words[0] as u8);
+        let count = words.iter().filter(|words| wanted(words)).count();
+        let told = numbered.filter(|(_, words)| wanted(words)).map(&mut record);
+        sink.queue_events(runtime.id, numbers, count, told);
     }
 
     /// Tells of the records of a runtime whose ring is gone. False if the sink had no room.

@@ -1,6 +1,6 @@
 //! A runtime's board and description as they travel: copied without the runtime's help, with all stamps in nanoseconds.
 
-use super::timeline::Timeline;
+use super::timeline::{StampReader, Timeline};
 use crate::record::registry::{Observed, Recording};
 use nexus_protocol::board::{Snapshot, TaskCounters, TaskRow, TokenRow, Totals, total_word};
 use nexus_protocol::clock::ClockMap;
@@ -88,9 +88,10 @@ fn task_row(row: TaskRow, timeline: &Timeline) -> TaskRow {
 }
 
 /// A record of the ring with its stamps in nanoseconds.
-pub(super) fn record(seq: Seq, words: Words, timeline: &Timeline) -> Record {
+#[inline]
+pub(super) fn record(seq: Seq, words: Words, stamps: &mut StampReader<'_>) -> Record {
     let mut record = Record::from_words(seq, words, &ClockMap::IDENTITY);
-    record.at = timeline.map(record.at);
+    record.at = stamps.map(record.at);
     match &mut record.event {
         Event::Turn { parked: stamp, .. }
         | Event::PollEnd { started: stamp, .. }
@@ -100,12 +101,12 @@ pub(super) fn record(seq: Seq, words: Words, timeline: &Timeline) -> Record {
             cause: Cause::Primitive { by: WokenBy::Thread { woken: stamp, .. }, .. },
             ..
         } => {
-            *stamp = timeline.map(*stamp);
+            *stamp = stamps.map(*stamp);
         }
         Event::Repeats { first, busy, shortest, longest, .. } => {
-            *first = timeline.map(*first);
+            *first = stamps.map(*first);
             for length in [busy, shortest, longest] {
-                *length = timeline.map_length(*length);
+                *length = stamps.map_length(*length);
             }
         }
         _ => {}

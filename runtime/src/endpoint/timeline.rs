@@ -149,10 +149,37 @@ impl Timeline {
         Stamp(self.pieces[after.saturating_sub(1)].map(stamp.0).max(1))
     }
 
+    /// For many stamps in a row, most of which are equal to the one before.
+    pub(super) fn reader(&self) -> StampReader<'_> {
+        StampReader { timeline: self, last: (Stamp::NEVER, Stamp::NEVER) }
+    }
+
     /// A length of time in nanoseconds, by the rate measured last.
     pub(super) fn map_length(&self, ticks: u64) -> u64 {
         let last = self.pieces[self.pieces.len() - 1];
         Piece { ticks: 0, ns: 0, rate: last.rate }.map(ticks)
+    }
+}
+
+/// A [`Timeline`] that remembers its last answer.
+pub(super) struct StampReader<'a> {
+    timeline: &'a Timeline,
+    last: (Stamp, Stamp),
+}
+
+impl StampReader<'_> {
+    /// What [`Timeline::map`] says.
+    #[inline]
+    pub(super) fn map(&mut self, stamp: Stamp) -> Stamp {
+        if stamp != self.last.0 {
+            self.last = (stamp, self.timeline.map(stamp));
+        }
+        self.last.1
+    }
+
+    /// What [`Timeline::map_length`] says.
+    pub(super) fn map_length(&self, ticks: u64) -> u64 {
+        self.timeline.map_length(ticks)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The line that shows how a recording goes on, if somebody looks at standard error.
 
 use crate::text;
-use nexus_protocol::trace::json::Writer;
+use nexus_protocol::trace::Writer;
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 

@@ -2,49 +2,20 @@
 
 use super::line::{EventLine, GoodbyeLine, Head, Intern, Outside, RangeLine, SnapshotLine};
 use super::line::{RuntimeObject, SummaryObject};
-use super::{BEGINNING, Reason, RuntimeSummary, Summary, VERSION};
+use super::{BEGINNING, Reason, RuntimeSummary, Summary, TraceError, VERSION};
 use crate::event::Record;
 use crate::frame::{Goodbye, ServerFrame};
 use crate::ids::{RuntimeId, Seq, Stamp, StringId};
 use crate::limits;
 use serde::Deserialize;
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, BufRead, Read};
+use std::io::{BufRead, Read};
 
 /// Bytes of the longest line: a snapshot of as many rows as a snapshot can have takes less.
 const MAX_LINE: u64 = 1 << 29;
 
 /// Records after which a batch is handed out.
 const BATCH: usize = 1024;
-
-/// Why a trace cannot be read, or not any further.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TraceError {
-    /// The file cannot be read.
-    #[error("cannot read the trace")]
-    Io(#[from] io::Error),
-    /// The file is something else.
-    #[error("this is not a nexus trace: {0}")]
-    NotATrace(&'static str),
-    /// The file was written by a later version.
-    #[error(
-        "the trace has version {found} of the format, this program reads up to version {}; use a newer one",
-        VERSION
-    )]
-    Version {
-        /// The version of the file.
-        found: u32,
-    },
-    /// A line makes no sense.
-    #[error("line {line} of the trace: {fault}")]
-    Line {
-        /// Number of the line, counted from one.
-        line: u64,
-        /// What is wrong with it.
-        fault: String,
-    },
-}
 
 /// Reads a trace, frame by frame: the hello first, then what [`super::Writer`] was given, with events in batches of up to
 /// 1,024 and strings numbered anew, each before its first use.
@@ -57,6 +28,8 @@ pub struct Reader<R> {
     line: Vec<u8>,
     number: u64,
     section: Section,
+    /// Each line is an object of its own.
+    in_lines: bool,
     ready: VecDeque<ServerFrame>,
     hello: Hello,
     batch: Option<Batch>,
@@ -86,6 +59,17 @@ struct Hello {
     runtimes: Vec<crate::frame::RuntimeInfo>,
 }
 
+impl Hello {
+    fn take(&mut self, outside: Outside<'_>) {
+        if let Some(process) = outside.process {
+            self.process = Some(process.into());
+        }
+        if let Some(runtimes) = outside.runtimes {
+            self.runtimes = runtimes.into_iter().map(Into::into).collect();
+        }
+    }
+}
+
 /// Events that have been read and not been handed out.
 #[derive(Debug)]
 struct Batch {
@@ -103,6 +87,7 @@ impl<R: BufRead> Reader<R> {
             line: Vec::new(),
             number: 0,
             section: Section::First,
+            in_lines: false,
             ready: VecDeque::new(),
             hello: Hello::default(),
             batch: None,
@@ -117,6 +102,11 @@ impl<R: BufRead> Reader<R> {
     /// Whether the document ended before its summary. Final once the iterator has returned `None`.
     pub fn truncated(&self) -> bool {
         self.truncated
+    }
+
+    /// Whether each line is an object of its own. Known once there is a frame.
+    pub fn is_in_lines(&self) -> bool {
+        self.in_lines
     }
 
     /// The document's own summary, once it has been read.
@@ -192,36 +182,38 @@ impl<R: BufRead> Reader<R> {
                         laid it out anew, record to a file of its own";
             return Err(TraceError::NotATrace(hint));
         }
-        let object = [line, b"}"].concat();
+        // A document goes on with its process, in lines of their own; where each line is an object, this one holds it.
+        self.in_lines = line.ends_with(b"}");
+        let object = if self.in_lines { line.to_vec() } else { [line, b"}"].concat() };
         let outside: Outside<'_> = self.parse(&object)?;
         match outside.version {
             Some(VERSION) => {}
-            Some(found) => return Err(TraceError::Version { found }),
+            Some(found) => return Err(TraceError::Version { found, known: VERSION }),
             None => return Err(self.fault("the version is missing".into())),
         }
         self.hello.protocol = outside.protocol.unwrap_or(0);
+        self.hello.take(outside);
         self.section = Section::Header;
+        if self.in_lines { self.greet() } else { Ok(()) }
+    }
+
+    fn greet(&mut self) -> Result<(), TraceError> {
+        let process = self.hello.process.take();
+        let process = process.ok_or_else(|| self.fault("the process is missing".into()))?;
+        let runtimes = std::mem::take(&mut self.hello.runtimes);
+        let version = self.hello.protocol;
+        self.ready.push_back(ServerFrame::Hello { version, process, runtimes });
+        self.section = Section::Events;
         Ok(())
     }
 
     fn header(&mut self, line: &[u8]) -> Result<(), TraceError> {
         if line == b"\"events\":[" {
-            let process = self.hello.process.take();
-            let process = process.ok_or_else(|| self.fault("the process is missing".into()))?;
-            let runtimes = std::mem::take(&mut self.hello.runtimes);
-            let version = self.hello.protocol;
-            self.ready.push_back(ServerFrame::Hello { version, process, runtimes });
-            self.section = Section::Events;
-            return Ok(());
+            return self.greet();
         }
         let object = [b"{", line, b"}"].concat();
         let outside: Outside<'_> = self.parse(&object)?;
-        if let Some(process) = outside.process {
-            self.hello.process = Some(process.into());
-        }
-        if let Some(runtimes) = outside.runtimes {
-            self.hello.runtimes = runtimes.into_iter().map(Into::into).collect();
-        }
+        self.hello.take(outside);
         Ok(())
     }
 
@@ -251,6 +243,11 @@ impl<R: BufRead> Reader<R> {
             "goodbye" => {
                 let goodbye = goodbye(&self.parse(line)?);
                 self.hand_out(ServerFrame::Goodbye(goodbye));
+            }
+            "summary" => {
+                self.hand_out_batch();
+                self.summary = Some(summary(self.parse(line)?));
+                self.section = Section::Over;
             }
             // An event whose number does not stand first.
             _ if head.seq.is_some() && head.at_ns.is_some() => return self.event(line),

@@ -18,12 +18,22 @@ const BUFFER_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Writer<W: Write> {
     inner: W,
+    layout: Layout,
     buffer: Vec<u8>,
     strings: Strings,
     state: State,
     accounts: Vec<Account>,
     reason: Reason,
     bytes: u64,
+}
+
+/// How lines make a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// As one document.
+    Document,
+    /// As objects of their own.
+    Lines,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +56,20 @@ struct Account {
 }
 
 impl<W: Write> Writer<W> {
-    /// A writer of one trace. Nothing is written before the first frame.
+    /// A writer of one document. Nothing is written before the first frame.
     pub fn new(inner: W) -> Self {
+        Self::laid_out(inner, Layout::Document)
+    }
+
+    /// A writer of lines that are objects of their own. All lines are whole after a [`Writer::flush`].
+    pub fn lines(inner: W) -> Self {
+        Self::laid_out(inner, Layout::Lines)
+    }
+
+    fn laid_out(inner: W, layout: Layout) -> Self {
         Self {
             inner,
+            layout,
             buffer: Vec::with_capacity(2 * BUFFER_BYTES),
             strings: Strings::default(),
             state: State::Empty,
@@ -95,6 +115,11 @@ impl<W: Write> Writer<W> {
     ///
     /// If the writer beneath fails.
     pub fn flush(&mut self) -> io::Result<()> {
+        if self.layout == Layout::Lines && self.state == State::InEvents {
+            // Nothing that comes later changes how a line ends.
+            self.buffer.push(b'\n');
+            self.state = State::Begun;
+        }
         self.write_buffer()?;
         self.inner.flush()
     }
@@ -112,14 +137,21 @@ impl<W: Write> Writer<W> {
         let summary = self.summary();
         if self.state == State::InEvents {
             self.buffer.push(b'\n');
+            self.state = State::Begun;
         }
-        self.buffer.extend_from_slice(b"],\n\"summary\":");
+        if self.layout == Layout::Document {
+            self.buffer.extend_from_slice(b"],\n\"summary\":");
+        }
         let mut object = Object::open(&mut self.buffer);
+        if self.layout == Layout::Lines {
+            object.word("kind", "summary");
+        }
         object.objects("runtimes", &summary.runtimes, runtime_summary);
         object.boolean("complete", summary.complete());
         object.word("reason", summary.reason.name());
         object.close();
-        self.buffer.extend_from_slice(b"}\n");
+        let end: &[u8] = if self.layout == Layout::Document { b"}\n" } else { b"\n" };
+        self.buffer.extend_from_slice(end);
         self.flush()?;
         Ok(summary)
     }
@@ -138,15 +170,18 @@ impl<W: Write> Writer<W> {
     }
 
     fn header(&mut self, version: u16, process: &Process, runtimes: &[RuntimeInfo]) {
+        // Between the parts of a document's header lines end.
+        let between: &[u8] = if self.layout == Layout::Document { b",\n" } else { b"," };
         let out = &mut self.buffer;
         out.extend_from_slice(BEGINNING.as_bytes());
-        out.extend_from_slice(
-            format!("\"version\":{VERSION},\"protocol\":{version},\n\"process\":").as_bytes(),
-        );
+        out.extend_from_slice(format!("\"version\":{VERSION},\"protocol\":{version}").as_bytes());
+        out.extend_from_slice(between);
+        out.extend_from_slice(b"\"process\":");
         let mut object = Object::open(out);
         board::process(process, &mut object);
         object.close();
-        out.extend_from_slice(b",\n\"runtimes\":[");
+        out.extend_from_slice(between);
+        out.extend_from_slice(b"\"runtimes\":[");
         for (index, info) in runtimes.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
@@ -155,7 +190,10 @@ impl<W: Write> Writer<W> {
             board::runtime(info, &mut object);
             object.close();
         }
-        out.extend_from_slice(b"],\n\"events\":[\n");
+        out.extend_from_slice(match self.layout {
+            Layout::Document => b"],\n\"events\":[\n",
+            Layout::Lines => b"]}\n",
+        });
         self.state = State::Begun;
     }
 
@@ -178,7 +216,7 @@ impl<W: Write> Writer<W> {
             self.write_full_buffer()?;
         }
         let account = &mut self.accounts[account];
-        account.advance(next_seq);
+        account.summary.advance(next_seq);
         if let Some(last) = records.last() {
             account.told = last.seq.saturating_add(1);
         }
@@ -191,7 +229,7 @@ impl<W: Write> Writer<W> {
         self.range("loss", runtime, from, to);
         let account = &mut self.accounts[account];
         account.summary.lost = account.summary.lost.saturating_add(to.saturating_sub(from));
-        account.advance(to);
+        account.summary.advance(to);
         account.told = to;
     }
 
@@ -230,7 +268,7 @@ impl<W: Write> Writer<W> {
             line.number("runtime", runtime.0);
             line.number("seq", from);
         });
-        self.accounts[index].advance(from);
+        self.accounts[index].summary.advance(from);
         self.accounts[index].told = from;
         index
     }
@@ -268,7 +306,8 @@ impl<W: Write> Writer<W> {
     /// Ends the line before.
     fn separate(&mut self) {
         if self.state == State::InEvents {
-            self.buffer.extend_from_slice(b",\n");
+            let end: &[u8] = if self.layout == Layout::Document { b",\n" } else { b"\n" };
+            self.buffer.extend_from_slice(end);
         }
         self.state = State::InEvents;
     }
@@ -287,21 +326,7 @@ impl<W: Write> Writer<W> {
 
 impl Account {
     fn new(runtime: RuntimeId, first_seq: Seq) -> Self {
-        let summary = RuntimeSummary {
-            runtime,
-            recorded: 0,
-            delivered: 0,
-            filtered: 0,
-            lost: 0,
-            first_seq,
-            end_seq: first_seq,
-        };
-        Self { summary, told: first_seq }
-    }
-
-    fn advance(&mut self, end_seq: Seq) {
-        self.summary.end_seq = end_seq;
-        self.summary.recorded = end_seq.saturating_sub(self.summary.first_seq);
+        Self { summary: RuntimeSummary::new(runtime, first_seq), told: first_seq }
     }
 }
 
