@@ -3,7 +3,7 @@
 use crate::inspector::{Ran, inspector, run};
 use nexus_protocol::event::{Event, Operation, OperationResult};
 use nexus_protocol::frame::ServerFrame;
-use nexus_protocol::trace::json::{Reader, Reason};
+use nexus_protocol::trace::{Reader, Reason};
 use nexus_runtime::net::UnixStream;
 use nexus_runtime::{Builder, RecordingPlace, spawn};
 use rustix::process::{Signal, getpid, kill_process};

@@ -2,7 +2,7 @@
 //! and whoever else is there does not notice.
 
 use super::*;
-use crate::endpoint::publisher::{MAX_UNREAD_RUNTIMES, Publisher, Sink, Sources};
+use crate::endpoint::publisher::{MAX_UNREAD_RUNTIMES, Present, Publisher, Sink, Sources};
 use crate::endpoint::timeline::Timeline;
 use crate::record::clock::Clock;
 use crate::record::strings::Strings;
@@ -269,10 +269,11 @@ fn the_queue_of_a_client_that_does_not_read_is_bounded() {
     }
     let options = RecordOptions { ring_records: 1 << 12, ..RecordOptions::default() };
     let recorders: Vec<_> =
-        (1..5).map(|id| Recorder::known_to(registry, RuntimeId(id), &options)).collect();
+        (1..5).map(|id| Recorder::known_to(registry, RuntimeId(id), &options).unwrap()).collect();
     let clock = Clock::of_process();
     let mut timeline = Timeline::new(clock.first_anchor());
     timeline.refine(clock);
+    let clock = Present::Now(clock);
     let sources = Sources { registry, strings, timeline: &timeline, clock };
     let mut publisher = Publisher::new(&registry.runtimes(), registry.version());
     let mut heap = Heap::default();
