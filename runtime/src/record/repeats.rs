@@ -83,7 +83,7 @@ impl Counted<'_> {
     fn total(&self) -> Option<Total> {
         let (sums, ends) = (self.0.get(Self::SUMS), self.0.get(Self::ENDS));
         let count = (sums >> COUNT_SHIFT) as u32;
-        (count > 0).then(|| Total {
+        (count > 0).then_some(Total {
             count,
             busy: sums & Self::NO_ENDS,
             shortest: ends & Self::NO_ENDS,
