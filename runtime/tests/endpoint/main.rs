@@ -8,6 +8,7 @@ mod workloads;
 
 mod attach;
 mod children;
+mod clock;
 mod life;
 mod strangers;
 mod thread;

@@ -583,7 +583,9 @@ proptest! {
         let mut sums = Sums::default();
         let mut owners = BTreeMap::new();
         let mut polling = None;
-        for record in recorder.records() {
+        let records = recorder.records();
+        prop_assert!(records.is_sorted_by_key(|record| record.at), "stamps run backwards");
+        for record in records {
             sums.apply(&record);
             // Claims name no task in their record: the claimer is the task whose poll is under way.
             match record.event {
