@@ -20,7 +20,8 @@ pub(crate) fn connect(timeout: Duration) -> Client<UnixStream> {
     }
 }
 
-fn socket() -> Option<PathBuf> {
+/// The socket, as soon as there is one.
+pub(crate) fn socket() -> Option<PathBuf> {
     let under = |variable: &str, rest: &str| {
         std::env::var_os(variable).map(|path| PathBuf::from(path).join(rest))
     };
