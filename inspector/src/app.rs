@@ -160,6 +160,12 @@ impl App {
         self.model.runtime(self.runtime?)
     }
 
+    /// Whether nothing is known of the runtime that is shown, since its recorder is off.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.runtime().is_some_and(Runtime::is_off)
+    }
+
     /// What values are looked up in.
     #[must_use]
     pub fn context(&self) -> Context<'_> {

@@ -6,6 +6,7 @@
 //!
 //! Knows nothing of terminals, widths or colours.
 
+use nexus_protocol::frame::RuntimeInfo;
 use std::borrow::Cow;
 
 /// The text with everything replaced that a terminal would act upon instead of showing: control characters become
@@ -97,6 +98,19 @@ pub fn count(number: u64) -> String {
 #[must_use]
 pub fn short_count(number: u64) -> String {
     scaled(number, 1_000, ["k", "M", "G", "T", "P", "E"]).unwrap_or_else(|| number.to_string())
+}
+
+/// What to say of a runtime of which nothing is known.
+#[must_use]
+pub fn recorder_is_off(info: &RuntimeInfo) -> String {
+    let name = match clean(&info.name) {
+        name if name.is_empty() => String::new(),
+        name => format!(" {name:?}"),
+    };
+    format!(
+        "runtime {}{name} on thread {}: its recorder is off (NEXUS_RECORDER=off, or its Builder); nothing of it is recorded",
+        info.id, info.thread
+    )
 }
 
 /// A number of bytes: `999 B`, `1.50 KiB`, `23.4 MiB`. Cut, never rounded up.

@@ -50,6 +50,11 @@ fn draw_pane(buffer: &mut Buffer, area: ratatui::layout::Rect, app: &App, theme:
         tables::draw_empty(buffer, area, &empty_reason(app), theme);
         return;
     }
+    if app.is_off() {
+        let why = "not recorded: the recorder of this runtime is off (NEXUS_RECORDER=off, or its Builder)";
+        tables::draw_empty(buffer, area, why, theme);
+        return;
+    }
     match app.pane {
         Pane::Tokens => tables::draw(buffer, area, app, &app.tokens, theme),
         Pane::Tasks => tables::draw(buffer, area, app, &app.tasks, theme),

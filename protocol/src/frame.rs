@@ -53,6 +53,20 @@ pub struct RuntimeInfo {
     pub tasks: u64,
 }
 
+impl RuntimeInfo {
+    /// Whether its recorder is on. If not, nothing is known of it: its counts are zero, and no board or record of it comes.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.ring_capacity > 0
+    }
+
+    /// Number of the oldest record that its ring still held when this was said: zero unless the ring has gone around.
+    #[must_use]
+    pub fn oldest_seq(&self) -> Seq {
+        self.recorded.saturating_sub(self.ring_capacity)
+    }
+}
+
 /// Why the server closes a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Goodbye {

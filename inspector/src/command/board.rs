@@ -37,6 +37,8 @@ pub(crate) struct Boards {
     pub(crate) strings: Strings,
     /// Its runtimes that sent a board, by number.
     pub(crate) runtimes: Vec<Board>,
+    /// Its live runtimes that have none, since their recorder is off.
+    pub(crate) off: Vec<RuntimeInfo>,
 }
 
 /// The board of a runtime.
@@ -124,13 +126,21 @@ impl Collected {
         match until {
             Until::EachOnce => {
                 let mut live = self.infos.values().filter(|info| info.ended.is_never());
-                !self.boards.is_empty() && live.all(|info| self.boards.contains_key(&info.id))
+                let is_done =
+                    |info: &RuntimeInfo| !info.is_recorded() || self.boards.contains_key(&info.id);
+                let is_anything = !self.boards.is_empty() || self.off().next().is_some();
+                is_anything && live.all(is_done)
             }
             Until::Watched(length) => self.boards.values().any(|(first, last)| {
                 u128::from(last.taken.since(first.taken)) >= length.as_nanos()
             }),
             Until::End => false,
         }
+    }
+
+    /// Live runtimes whose recorder is off.
+    fn off(&self) -> impl Iterator<Item = &RuntimeInfo> {
+        self.infos.values().filter(|info| info.ended.is_never() && !info.is_recorded())
     }
 
     fn finish(self, title: &str, ending: Option<Ending>) -> Result<Boards, Failure> {
@@ -140,7 +150,8 @@ impl Collected {
         if let Some(Ending::Failed(why)) = ending {
             return Err(Failure::local_io(format!("{title}: {why}")));
         }
-        if self.boards.is_empty() {
+        let off: Vec<_> = self.off().cloned().collect();
+        if self.boards.is_empty() && off.is_empty() {
             return Err(Failure::target(format!(
                 "{title} has no runtime that could be looked at: none is inside block_on"
             )));
@@ -152,7 +163,7 @@ impl Collected {
             Board { info, first, last }
         };
         let runtimes = self.boards.into_iter().map(board).collect();
-        Ok(Boards { process, strings: self.strings, runtimes })
+        Ok(Boards { process, strings: self.strings, runtimes, off })
     }
 }
 

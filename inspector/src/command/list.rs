@@ -39,13 +39,19 @@ fn listing(found: &[Found]) -> String {
                 found.name().to_owned(),
                 text::duration_ns(found.age_ns),
                 found.live_runtimes().count().to_string(),
-                text::count(found.tokens()),
-                text::count(found.tasks()),
+                found.tokens().text(text::count),
+                found.tasks().text(text::count),
                 found.process.command_line.clone(),
             ]
         })
         .collect();
-    table::render(&columns, &rows)
+    let mut listing = table::render(&columns, &rows);
+    for found in found {
+        for runtime in found.live_runtimes().filter(|runtime| !runtime.is_recorded()) {
+            listing += &format!("{}: {}\n", found.pid, text::recorder_is_off(runtime));
+        }
+    }
+    listing
 }
 
 fn value(found: &Found) -> Value {
@@ -57,21 +63,25 @@ fn value(found: &Found) -> Value {
         "command_line": found.process.command_line,
         "age_ns": found.age_ns,
         "socket": found.socket.to_string(),
-        "tokens": found.tokens(),
-        "tasks": found.tasks(),
+        "tokens": found.tokens().known(),
+        "tasks": found.tasks().known(),
         "runtimes": found.runtimes.iter().map(runtime).collect::<Vec<_>>(),
     })
 }
 
 fn runtime(info: &RuntimeInfo) -> Value {
+    // What is not recorded is not known, and not zero either.
+    let known = |number: u64| info.is_recorded().then_some(number);
     json!({
         "runtime": info.id.0,
         "name": info.name,
         "thread": info.thread,
         "live": info.ended.is_never(),
-        "recorded": info.recorded,
-        "ring_capacity": info.ring_capacity,
-        "tokens": info.tokens,
-        "tasks": info.tasks,
+        "recorder": if info.is_recorded() { "on" } else { "off" },
+        "recorded": known(info.recorded),
+        "ring_capacity": known(info.ring_capacity),
+        "oldest_seq": known(info.oldest_seq()),
+        "tokens": known(info.tokens),
+        "tasks": known(info.tasks),
     })
 }

@@ -13,10 +13,12 @@ use crate::options;
 use crate::source::{self, Ending, Mode, ProgramOutput, Running, Update};
 use crate::text;
 use anyhow::Context;
-use nexus_protocol::frame::{ServerFrame, Subscribe};
+use nexus_protocol::frame::{RuntimeInfo, ServerFrame, Subscribe};
+use nexus_protocol::ids::RuntimeId;
 use nexus_protocol::trace::{Summary, Writer};
 use output::Output;
 use progress::Progress;
+use std::collections::BTreeMap;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -47,6 +49,8 @@ pub(crate) fn run(options: options::Record) -> anyhow::Result<Exit> {
         length: options.length,
         finishing: false,
         heard: Instant::now(),
+        told: BTreeMap::new(),
+        off: Vec::new(),
     };
     let outcome = recording.run(&opened.running, &end_wanted);
     let (title, mode) = (opened.running.title.clone(), opened.running.mode);
@@ -57,7 +61,8 @@ pub(crate) fn run(options: options::Record) -> anyhow::Result<Exit> {
         output.discard();
         return Err(nothing_recorded(&title, recorded.ending).into());
     };
-    super::tell(&describe(&summary, recorded.length, &output));
+    super::tell(&describe(&summary, recorded.before, recorded.length, &output));
+    recorded.off.iter().for_each(|info| super::tell(&text::recorder_is_off(info)));
     exit(&title, mode, recorded.ending, end_wanted.get())
 }
 
@@ -68,6 +73,10 @@ struct Recorded {
     summary: Option<Summary>,
     /// From the hello to the end.
     length: Duration,
+    /// Records that the rings had overwritten before the recording began.
+    before: u64,
+    /// Runtimes whose recorder is off.
+    off: Vec<RuntimeInfo>,
 }
 
 struct Recording<'a> {
@@ -81,6 +90,10 @@ struct Recording<'a> {
     finishing: bool,
     /// When the last frame came, or later.
     heard: Instant,
+    /// Runtimes of which records, or the loss of some, were told, and of how many from before the recording.
+    told: BTreeMap<RuntimeId, u64>,
+    /// Runtimes whose recorder is off.
+    off: Vec<RuntimeInfo>,
 }
 
 impl Recording<'_> {
@@ -122,7 +135,24 @@ impl Recording<'_> {
         if matches!(frame, ServerFrame::Hello { .. }) {
             self.started = Some(Instant::now());
         }
+        match frame {
+            ServerFrame::Hello { runtimes, .. } => runtimes.iter().for_each(|info| self.note(info)),
+            ServerFrame::Runtime(info) => self.note(info),
+            ServerFrame::Events { runtime, .. } => drop(self.told.entry(*runtime).or_default()),
+            // The first of all records, and nothing else told before: the ring had gone around.
+            ServerFrame::Loss { runtime, from: 0, to } => {
+                drop(self.told.entry(*runtime).or_insert(*to))
+            }
+            ServerFrame::Loss { runtime, .. } => drop(self.told.entry(*runtime).or_default()),
+            _ => {}
+        }
         self.writer.frame(frame).context("cannot write the trace")
+    }
+
+    fn note(&mut self, info: &RuntimeInfo) {
+        if !info.is_recorded() && self.off.iter().all(|known| known.id != info.id) {
+            self.off.push(info.clone());
+        }
     }
 
     /// How long to wait for an update.
@@ -148,20 +178,24 @@ impl Recording<'_> {
             Some(_) => Some(self.writer.finish().context("cannot write the end of the trace")?),
             None => None,
         };
-        Ok(Recorded { ending, summary, length })
+        let before = self.told.values().sum();
+        Ok(Recorded { ending, summary, length, before, off: self.off })
     }
 }
 
 /// The line that says what is in the file.
-fn describe(summary: &Summary, length: Duration, output: &Output) -> String {
+fn describe(summary: &Summary, before: u64, length: Duration, output: &Output) -> String {
     let length_ns = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
     let mut text = format!(
         "recorded {} events in {}, {} lost, {} to {output}",
         text::count(summary.delivered()),
         text::duration_ns(length_ns),
-        text::count(summary.lost()),
+        text::count(summary.lost().saturating_sub(before)),
         text::bytes(output.bytes())
     );
+    if before > 0 {
+        text += &format!(", {} overwritten before", text::count(before));
+    }
     if summary.filtered() > 0 {
         text += &format!(", {} filtered out", text::count(summary.filtered()));
     }

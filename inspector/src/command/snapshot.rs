@@ -9,7 +9,7 @@ use crate::source::{self, ProgramOutput};
 use crate::target::Target;
 use anyhow::Context;
 use nexus_protocol::board::{Activity, Snapshot};
-use nexus_protocol::frame::Process;
+use nexus_protocol::frame::{Process, RuntimeInfo};
 use nexus_protocol::strings::Strings;
 use nexus_protocol::trace;
 use serde_json::{Value, json};
@@ -45,16 +45,32 @@ fn document(boards: &Boards) -> Value {
             "runtime": board.info.id.0,
             "name": board.info.name,
             "thread": board.info.thread,
+            "recorder": "on",
             "ring_capacity": board.info.ring_capacity,
+            "oldest_seq": board.last.totals.recorded.saturating_sub(board.info.ring_capacity),
             "polling": polling(&board.last, &boards.strings),
             "snapshot": trace::json::snapshot(&board.last, &boards.strings),
         })
     };
+    // What is not recorded is not known, and not zero either.
+    let off = |info: &RuntimeInfo| {
+        json!({
+            "runtime": info.id.0,
+            "name": info.name,
+            "thread": info.thread,
+            "recorder": "off",
+            "ring_capacity": null,
+            "oldest_seq": null,
+            "polling": null,
+            "snapshot": null,
+        })
+    };
+    let runtimes = boards.runtimes.iter().map(runtime).chain(boards.off.iter().map(off));
     json!({
         "format": "nexus-snapshot",
         "version": 1,
         "process": process(&boards.process),
-        "runtimes": boards.runtimes.iter().map(runtime).collect::<Vec<_>>(),
+        "runtimes": runtimes.collect::<Vec<_>>(),
     })
 }
 

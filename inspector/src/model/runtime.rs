@@ -31,6 +31,8 @@ pub struct Counts {
     pub filtered: u64,
     /// Records that were overwritten before they could be sent.
     pub lost: u64,
+    /// Of the lost ones, those that the ring had overwritten before anything was told: it begins with a later record.
+    pub before: u64,
     /// Of the delivered ones, those of a kind this version does not know.
     pub unknown: u64,
     /// Records that came out of order, and were dropped. Not counted in `delivered`.
@@ -105,6 +107,13 @@ impl Runtime {
     #[must_use]
     pub fn earliest(&self) -> Stamp {
         self.past.epoch()
+    }
+
+    /// Whether its recorder is off: nothing was told of it, and nothing will be.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        let is_announced = !self.info.started.is_never();
+        is_announced && !self.info.is_recorded() && self.next == 0 && self.pending.is_empty()
     }
 
     /// Its kept records.
@@ -229,8 +238,12 @@ impl Runtime {
         if to <= from {
             return;
         }
+        let is_first = self.first.is_none();
         let begin = *self.first.get_or_insert(from);
         let lost = to.saturating_sub(self.next.max(begin));
+        if is_first && from == 0 {
+            self.counts.before = lost;
+        }
         self.counts.lost = self.counts.lost.saturating_add(lost);
         self.next = to;
         let after = self.latest();

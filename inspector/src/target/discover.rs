@@ -30,6 +30,38 @@ pub struct Found {
     pub age_ns: u64,
 }
 
+/// A count over the runtimes of a process. Nothing is known of those whose recorder is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// All of them were counted.
+    All(u64),
+    /// Some were.
+    Some(u64),
+    /// None was.
+    Unknown,
+}
+
+impl Counted {
+    /// The number, as far as it is known.
+    #[must_use]
+    pub fn known(self) -> Option<u64> {
+        match self {
+            Self::All(number) | Self::Some(number) => Some(number),
+            Self::Unknown => None,
+        }
+    }
+
+    /// The number as `show` has it, with a plus sign if there may be more; `off` if the recorders are.
+    #[must_use]
+    pub fn text(self, show: impl Fn(u64) -> String) -> String {
+        match self {
+            Self::All(number) => show(number),
+            Self::Some(number) => show(number) + "+",
+            Self::Unknown => "off".to_owned(),
+        }
+    }
+}
+
 impl Found {
     /// Asks who is at a connection that was just made.
     pub(crate) fn at(socket: Socket, connection: &Connection) -> Self {
@@ -67,14 +99,25 @@ impl Found {
 
     /// Live tokens, over all its runtimes.
     #[must_use]
-    pub fn tokens(&self) -> u64 {
-        self.live_runtimes().map(|runtime| runtime.tokens).sum()
+    pub fn tokens(&self) -> Counted {
+        self.count(|runtime| runtime.tokens)
     }
 
     /// Live tasks, over all its runtimes.
     #[must_use]
-    pub fn tasks(&self) -> u64 {
-        self.live_runtimes().map(|runtime| runtime.tasks).sum()
+    pub fn tasks(&self) -> Counted {
+        self.count(|runtime| runtime.tasks)
+    }
+
+    fn count(&self, of: impl Fn(&RuntimeInfo) -> u64) -> Counted {
+        let (recorded, off): (Vec<_>, Vec<_>) =
+            self.live_runtimes().partition(|runtime| runtime.is_recorded());
+        let sum = recorded.iter().map(|runtime| of(runtime)).sum();
+        match (recorded.is_empty(), off.is_empty()) {
+            (_, true) => Counted::All(sum),
+            (false, false) => Counted::Some(sum),
+            (true, false) => Counted::Unknown,
+        }
     }
 }
 

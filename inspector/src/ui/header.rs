@@ -185,6 +185,9 @@ fn ending(app: &App, theme: &Theme) -> Option<Piece> {
 }
 
 fn rates(app: &App, theme: &Theme) -> Vec<Piece> {
+    if app.is_off() {
+        return vec![piece("recorder off: nothing is known of this runtime", theme.notice(), 0)];
+    }
     let rates = &app.view.rates;
     let per_second = |label: &str, rate: f64, rank| {
         piece(format!("{label} {}/s", short_rate(rate)), theme.plain(), rank)
@@ -208,6 +211,14 @@ fn rates(app: &App, theme: &Theme) -> Vec<Piece> {
 fn losses(app: &App, theme: &Theme) -> Vec<Piece> {
     let counts = app.counts;
     let mut pieces = Vec::new();
+    if app.is_off() {
+        return pieces;
+    }
+    if counts.before > 0 {
+        // The ring had gone around when we came.
+        let text = format!("{} older overwritten", text::short_count(counts.before));
+        pieces.push(piece(text, theme.dim(), 2));
+    }
     match app.view.certainty {
         Certainty::NoSnapshot if app.runtime().is_some() => {
             pieces.push(piece("no snapshot yet", theme.notice(), 1));
@@ -215,7 +226,8 @@ fn losses(app: &App, theme: &Theme) -> Vec<Piece> {
         Certainty::Stale(_) => pieces.push(piece("rows may be stale", theme.notice(), 1)),
         Certainty::Exact | Certainty::NoSnapshot => {}
     }
-    let style = if counts.lost == 0 { theme.dim() } else { theme.bad() };
-    pieces.push(piece(format!("lost {}", text::short_count(counts.lost)), style, 0));
+    let lost = counts.lost - counts.before;
+    let style = if lost == 0 { theme.dim() } else { theme.bad() };
+    pieces.push(piece(format!("lost {}", text::short_count(lost)), style, 0));
     pieces
 }

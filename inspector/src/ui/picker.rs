@@ -88,8 +88,8 @@ fn cell(found: &Found, column: usize) -> String {
         1 => text::clean(found.name()).into_owned(),
         2 => text::duration_ns(found.age_ns),
         3 => found.live_runtimes().count().to_string(),
-        4 => text::short_count(found.tokens()),
-        5 => text::short_count(found.tasks()),
+        4 => found.tokens().text(text::short_count),
+        5 => found.tasks().text(text::short_count),
         _ => text::clean(&found.process.command_line).into_owned(),
     }
 }

@@ -6,6 +6,7 @@ use crate::app::{App, testing};
 use crate::event::Event;
 use crate::source::{Ending, Mode, Update};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use nexus_protocol::frame::ServerFrame;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
@@ -133,4 +134,41 @@ fn before_anything_is_known_the_screen_says_what_it_waits_for() {
     let text = screen(&app, SMALL);
     assert!(text.contains("waiting for the process to say who it is"), "{text}");
     assert!(text.contains("○ attaching"), "{text}");
+}
+
+#[test]
+fn a_runtime_that_is_not_recorded_is_shown_as_such_in_every_pane() {
+    let mut app = App::new("gateway", Mode::Live, SMALL);
+    for frame in testing::frames(1).into_iter().take(1) {
+        let ServerFrame::Hello { version, process, mut runtimes } = frame else {
+            panic!("a hello")
+        };
+        runtimes[0].ring_capacity = 0;
+        let hello = ServerFrame::Hello { version, process, runtimes };
+        app.update(Event::Update(Update::Frame(hello)));
+    }
+    app.update(Event::Tick(Duration::from_millis(50)));
+    insta::assert_snapshot!("recorder_off_80x24", screen(&app, SMALL));
+    for pane in ["1", "2", "3", "4"] {
+        press(&mut app, pane);
+        let screen = screen(&app, SMALL);
+        assert!(screen.contains("recorder off") && screen.contains("not recorded"), "{screen}");
+        assert!(!screen.contains(" 0/s") && !screen.contains("live 0"), "zeros: {screen}");
+    }
+}
+
+#[test]
+fn what_the_ring_had_overwritten_before_is_not_called_lost() {
+    let mut app = App::new("gateway", Mode::Live, SMALL);
+    let loss = |from, to| ServerFrame::Loss { runtime: testing::RUNTIME, from, to };
+    let hello = testing::frames(1).into_iter().take(1);
+    for frame in hello.chain([loss(0, 1_200_000)]) {
+        app.update(Event::Update(Update::Frame(frame)));
+    }
+    app.update(Event::Tick(Duration::from_millis(50)));
+    let before = screen(&app, SMALL);
+    assert!(before.contains("1.20M older overwritten") && before.contains("lost 0"), "{before}");
+    app.update(Event::Update(Update::Frame(loss(1_200_000, 1_200_500))));
+    app.update(Event::Tick(Duration::from_millis(50)));
+    assert!(screen(&app, SMALL).contains("lost 500"), "{}", screen(&app, SMALL));
 }

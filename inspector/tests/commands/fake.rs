@@ -23,6 +23,12 @@ const STARTED: Stamp = Stamp(1_000_000_000);
 /// Records in each batch of events.
 pub(crate) const BATCH: u64 = 100;
 
+/// Records in its ring.
+pub(crate) const RING: u64 = 1 << 17;
+
+/// Records that were overwritten, if its ring has gone around.
+pub(crate) const OVERWRITTEN: u64 = 3 * RING;
+
 /// What the process does once it is subscribed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conduct {
@@ -36,6 +42,10 @@ pub(crate) enum Conduct {
     Loses,
     /// It says what is no frame.
     Babbles,
+    /// Its recorder is off: it has nothing to tell.
+    Off,
+    /// Its ring has gone around: it begins with the loss of all that was overwritten.
+    Wrapped,
 }
 
 /// An endpoint at work in a directory of its own. It answers until the test ends.
@@ -85,7 +95,8 @@ fn listen(directory: &Path, start_time: &str, name: &str, conduct: Conduct) -> P
 fn serve(stream: UnixStream, name: String, conduct: Conduct) {
     stream.set_nonblocking(true).unwrap();
     let server = Server::new(stream);
-    let mut session = Session { server, name, conduct, next_seq: 0, wants: None };
+    let next_seq = if conduct == Conduct::Wrapped { OVERWRITTEN } else { 0 };
+    let mut session = Session { server, name, conduct, next_seq, wants: None };
     // A client that goes away is no failure of the test.
     while session.step() == Some(()) {
         thread::sleep(Duration::from_millis(1));
@@ -106,14 +117,20 @@ impl Session {
         let mut over = false;
         while let Some(frame) = self.server.receive().ok()? {
             match frame {
-                ClientFrame::Hello { .. } => self.say(&hello(&self.name)),
+                ClientFrame::Hello { .. } => {
+                    self.say(&hello(&self.name, self.conduct, self.next_seq))
+                }
                 ClientFrame::Subscribe(subscribe) => {
                     self.wants = Some(subscribe.kinds);
                     self.say(&strings());
-                    self.say(&snapshot(self.next_seq));
+                    self.snapshot();
+                    if self.conduct == Conduct::Wrapped {
+                        let to = OVERWRITTEN;
+                        self.say(&ServerFrame::Loss { runtime: RuntimeId(1), from: 0, to });
+                    }
                 }
                 ClientFrame::Finish => {
-                    self.say(&snapshot(self.next_seq));
+                    self.snapshot();
                     self.say(&ServerFrame::Goodbye(Goodbye::Finished));
                     over = true;
                 }
@@ -131,6 +148,9 @@ impl Session {
 
     /// A batch of events; true when that was the last one.
     fn events(&mut self) -> bool {
+        if self.conduct == Conduct::Off {
+            return false;
+        }
         let batches = self.next_seq / BATCH;
         if self.conduct == Conduct::Loses && batches == 1 {
             let (from, to) = (self.next_seq, self.next_seq + BATCH);
@@ -150,7 +170,7 @@ impl Session {
                     let _ = self.server.stream().write_all(&[0xFF; 64]);
                     return true;
                 }
-                Conduct::Busy | Conduct::Loses => {}
+                Conduct::Busy | Conduct::Loses | Conduct::Off | Conduct::Wrapped => {}
             }
         }
         let records = (self.next_seq..self.next_seq + BATCH).map(turn).collect();
@@ -158,6 +178,12 @@ impl Session {
         let next_seq = self.next_seq;
         self.say(&ServerFrame::Events { runtime: RuntimeId(1), records, next_seq, filtered: 0 });
         false
+    }
+
+    fn snapshot(&mut self) {
+        if self.conduct != Conduct::Off {
+            self.say(&snapshot(self.next_seq));
+        }
     }
 
     fn say(&mut self, frame: &ServerFrame) {
@@ -172,7 +198,8 @@ fn turn(seq: u64) -> Record {
     Record { seq, at, event }
 }
 
-fn hello(name: &str) -> ServerFrame {
+fn hello(name: &str, conduct: Conduct, recorded: u64) -> ServerFrame {
+    let is_on = conduct != Conduct::Off;
     let process = Process {
         pid: std::process::id(),
         start_time: start_time(),
@@ -188,10 +215,10 @@ fn hello(name: &str) -> ServerFrame {
         thread: std::process::id(),
         started: STARTED,
         ended: Stamp::NEVER,
-        ring_capacity: 1 << 17,
-        recorded: 0,
-        tokens: 2,
-        tasks: 1,
+        ring_capacity: if is_on { RING } else { 0 },
+        recorded,
+        tokens: if is_on { 2 } else { 0 },
+        tasks: u64::from(is_on),
     };
     ServerFrame::Hello { version: VERSION, process, runtimes: vec![runtime] }
 }

@@ -12,3 +12,4 @@ mod record;
 mod remains;
 mod snapshot;
 mod started_program;
+mod unrecorded;

@@ -15,6 +15,7 @@ use crate::command::table::{self, Column};
 use crate::text;
 use nexus_protocol::board::{Activity, Snapshot, TaskRow, TaskState, TokenRow, Totals};
 use nexus_protocol::event::{Address, WaitFor};
+use nexus_protocol::frame::RuntimeInfo;
 use nexus_protocol::ids::{Stamp, StringId};
 use nexus_protocol::strings::Strings;
 use std::fmt::Write as _;
@@ -32,6 +33,9 @@ pub(crate) fn render(boards: &Boards) -> String {
     );
     for board in &boards.runtimes {
         runtime(board, &boards.strings, &mut report);
+    }
+    for info in &boards.off {
+        let _ = writeln!(report, "\n{}", text::recorder_is_off(info));
     }
     report
 }
@@ -53,6 +57,7 @@ fn runtime(board: &Board, strings: &Strings, report: &mut String) {
     );
     report.push_str(&totals(first, last));
     let totals = &last.totals;
+    report.push_str(&records(info, totals.recorded));
     let _ = writeln!(
         report,
         "\nTOKENS: {} live, {} free of {} slots; at most {} at once; {}\n",
@@ -67,6 +72,21 @@ fn runtime(board: &Board, strings: &Strings, report: &mut String) {
     let _ = writeln!(report, "\nTASKS: {} live\n", text::count(totals.tasks()));
     report.push_str(&tasks(last, strings));
     note_missing(totals.tasks_without_row, "tasks", report);
+}
+
+/// What of the records can still be had.
+fn records(info: &RuntimeInfo, recorded: u64) -> String {
+    let recorded_text = text::count(recorded);
+    match recorded.saturating_sub(info.ring_capacity) {
+        // A runtime that was never announced, in a damaged trace.
+        _ if !info.is_recorded() => String::new(),
+        0 => format!("\nRECORDS: {recorded_text}, all of them still in the ring\n"),
+        older => format!(
+            "\nRECORDS: {recorded_text}; the ring holds the last {}, {} are overwritten\n",
+            text::count(info.ring_capacity),
+            text::count(older)
+        ),
+    }
 }
 
 fn times_grown(growths: u64) -> String {
