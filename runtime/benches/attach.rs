@@ -1,0 +1,258 @@
+//! What an attach does to the turns of the observed thread: `cargo bench -p nexus-inspect-runtime --bench attach`.
+//!
+//! The observed process has 100,000 tokens, an echo over a socket, and a task that is polled once a turn and takes the time
+//! between its polls. A client in a process of its own attaches, takes history and board, leaves, and attaches again, or
+//! does nothing, round by round. The runtime's thread has one CPU, endpoint and client share another one: on a machine
+//! with a single CPU they are in each other's way, and this measures the kernel's scheduler.
+
+use mio::event::Source;
+use mio::{Interest as MioInterest, Registry};
+use nexus_protocol::frame::{Goodbye, KindFilter, ServerFrame, Subscribe};
+use nexus_protocol::session::{Client, Received};
+use nexus_runtime::io::{Interest, IoHandle};
+use nexus_runtime::net::UnixStream;
+use nexus_runtime::{Builder, spawn, task};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+const TOKENS: usize = 100_000;
+const ROUNDS: usize = 9;
+/// How long each half of a round lasts.
+const HALF: Duration = Duration::from_millis(500);
+
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("observed") => observed(Path::new(&arguments[1])),
+        Some("client") => client(Path::new(&arguments[1])),
+        _ => {
+            // A process of its own, since the directory for sockets has to be known when it starts.
+            let directory = tempfile::Builder::new().prefix("nexus").tempdir()?;
+            let path = directory.path().join("endpoint");
+            let mut command = again("observed", &path)?;
+            assert!(command.env("NEXUS_INSPECT_DIR", &path).status()?.success());
+            Ok(())
+        }
+    }
+}
+
+fn again(role: &str, directory: &Path) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(role).arg(directory);
+    Ok(command)
+}
+
+/// The first and the last CPU that this process may use.
+fn cpus() -> io::Result<(usize, usize)> {
+    let all = sched_getaffinity(None)?;
+    let mut usable = (0..CpuSet::MAX_CPU).filter(|&cpu| all.is_set(cpu));
+    let first = usable.next().expect("it runs on one");
+    Ok((first, usable.next_back().unwrap_or(first)))
+}
+
+fn pin(cpu: usize) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// A source of which the kernel knows nothing, since descriptors are limited.
+struct Silent;
+
+impl Source for Silent {
+    fn register(&mut self, _: &Registry, _: mio::Token, _: MioInterest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reregister(&mut self, _: &Registry, _: mio::Token, _: MioInterest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn deregister(&mut self, _: &Registry) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The observed process: measures its own turns, and tells its client what to do.
+fn observed(directory: &Path) -> io::Result<()> {
+    let (own, others) = cpus()?;
+    if own == others {
+        println!("there is a single CPU: what follows says little");
+    }
+    let mut attacher = Attacher::start(directory)?;
+    pin(own)?;
+    let builder = Builder::new().board_rows(TOKENS + 100).io_check_interval(Duration::ZERO);
+    builder.endpoint_cpus([others]).build()?.block_on(async {
+        let io = IoHandle::current();
+        for _ in 0..TOKENS {
+            io.register(&mut Silent, Interest::READABLE, Waker::noop())?;
+        }
+        let (one, two) = UnixStream::pair()?;
+        spawn(async move { echo(&two).await });
+        spawn(async move {
+            while one.write_all(&[7]).await.is_ok() && one.read(&mut [0]).await.is_ok() {}
+        });
+        let mut samples = Vec::with_capacity(1 << 22);
+        turns(&mut samples).await;
+        attacher.attach(true)?;
+        turns(&mut samples).await;
+        attacher.attach(false)?;
+        let mut rounds = Vec::new();
+        let mut attaches = 0;
+        for _ in 0..ROUNDS {
+            turns(&mut samples).await;
+            let without = Spread::of(&mut samples);
+            attacher.attach(true)?;
+            turns(&mut samples).await;
+            attaches += attacher.attach(false)?;
+            rounds.push((without, Spread::of(&mut samples)));
+        }
+        report(&rounds, attaches);
+        Ok(())
+    })
+}
+
+async fn echo(stream: &UnixStream) {
+    let mut buffer = [0; 16];
+    while let Ok(read) = stream.read(&mut buffer).await {
+        if read == 0 || stream.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes the time from one poll of this task to the next, a turn each, in nanoseconds.
+async fn turns(samples: &mut Vec<u32>) {
+    samples.clear();
+    let began = Instant::now();
+    let mut last = began;
+    while last - began < HALF && samples.len() < samples.capacity() {
+        task::yield_now().await;
+        let now = Instant::now();
+        samples.push(u32::try_from((now - last).as_nanos()).unwrap_or(u32::MAX));
+        last = now;
+    }
+}
+
+/// How long turns took in one half of a round: half of them, 99 %, 99.9 % and all.
+struct Spread([f64; 4]);
+
+impl Spread {
+    fn of(samples: &mut [u32]) -> Self {
+        samples.sort_unstable();
+        let at = |share: f64| f64::from(samples[((samples.len() - 1) as f64 * share) as usize]);
+        Self([at(0.5), at(0.99), at(0.999), at(1.0)])
+    }
+}
+
+fn report(rounds: &[(Spread, Spread)], attaches: usize) {
+    println!("{attaches} attaches with {TOKENS} rows each, in {ROUNDS} rounds of {HALF:?}");
+    println!("{:<18} {:>24} {:>24} {:>20}", "turn, µs", "nobody", "attaching", "ratio");
+    for (index, name) in ["p50", "p99", "p99.9", "longest"].iter().enumerate() {
+        let median = |value: &dyn Fn(&(Spread, Spread)) -> f64| {
+            let mut values: Vec<f64> = rounds.iter().map(value).collect();
+            values.sort_by(f64::total_cmp);
+            (values[values.len() / 2], values[0], values[values.len() - 1])
+        };
+        let (without, low, high) = median(&|round| round.0.0[index] / 1e3);
+        let nobody = format!("{without:.2} ({low:.2}–{high:.2})");
+        let (with, low, high) = median(&|round| round.1.0[index] / 1e3);
+        let attaching = format!("{with:.2} ({low:.2}–{high:.2})");
+        let (ratio, low, high) = median(&|round| round.1.0[index] / round.0.0[index]);
+        let ratio = format!("{ratio:.2} ({low:.2}–{high:.2})");
+        println!("{name:<18} {nobody:>24} {attaching:>24} {ratio:>20}");
+    }
+}
+
+/// The client's process, as the observed one sees it.
+struct Attacher {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Attacher {
+    fn start(directory: &Path) -> io::Result<Self> {
+        let mut command = again("client", directory)?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let output = BufReader::new(output.expect("it was asked for"));
+        Ok(Self { child, input: input.expect("it was asked for"), output })
+    }
+
+    /// Makes it begin or stop to attach, and waits until it does. How often it has attached since it began.
+    fn attach(&mut self, begin: bool) -> io::Result<usize> {
+        self.input.write_all(if begin { b"begin\n" } else { b"stop\n" })?;
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        line.trim().parse().map_err(io::Error::other)
+    }
+}
+
+impl Drop for Attacher {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The client's process.
+fn client(directory: &Path) -> io::Result<()> {
+    pin(cpus()?.1)?;
+    let wanted = Arc::new(AtomicBool::new(false));
+    loop {
+        let mut line = String::new();
+        if io::stdin().lock().read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        wanted.store(true, Ordering::Release);
+        println!("0");
+        let (wants, directory) = (Arc::clone(&wanted), directory.to_owned());
+        let attaching = std::thread::spawn(move || {
+            let mut attaches = 0;
+            while wants.load(Ordering::Acquire) {
+                take_everything(&directory);
+                attaches += 1;
+            }
+            attaches
+        });
+        io::stdin().lock().read_line(&mut line)?;
+        wanted.store(false, Ordering::Release);
+        let attaches: usize = attaching.join().expect("it attaches");
+        println!("{attaches}");
+    }
+}
+
+/// One attach: hello, history, board, goodbye.
+fn take_everything(directory: &Path) {
+    let is_socket = |path: &PathBuf| path.extension().is_some_and(|end| end == "sock");
+    let entries = fs::read_dir(directory).expect("the directory").flatten();
+    let socket = entries.map(|entry| entry.path()).find(is_socket).expect("the socket");
+    let mut client = Client::connect_unix(&socket, Duration::from_secs(10)).expect("a hello");
+    let all = Subscribe { history: true, kinds: KindFilter::ALL, snapshot_every_ms: 0 };
+    client.subscribe(all).expect("a subscription");
+    loop {
+        match client.next().expect("frames") {
+            Received::Frame(ServerFrame::Snapshot(board)) => {
+                assert!(board.tokens.len() >= TOKENS);
+                break;
+            }
+            Received::Closed => panic!("closed before the board came"),
+            _ => {}
+        }
+    }
+    client.finish().expect("it listens");
+    loop {
+        match client.next().expect("frames") {
+            Received::Frame(ServerFrame::Goodbye(Goodbye::Finished)) | Received::Closed => return,
+            _ => {}
+        }
+    }
+}
