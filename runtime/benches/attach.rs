@@ -88,7 +88,9 @@ fn observed(directory: &Path) -> io::Result<()> {
     }
     let mut attacher = Attacher::start(directory)?;
     pin(own)?;
-    let builder = Builder::new().board_rows(TOKENS + 100).io_check_interval(Duration::ZERO);
+    let builder = Builder::new().board_rows(TOKENS + 100);
+    // The kernel is asked after each poll.
+    let builder = builder.polls_per_turn(1).io_check_interval(Duration::ZERO);
     builder.endpoint_cpus([others]).build()?.block_on(async {
         let io = IoHandle::current();
         for _ in 0..TOKENS {
