@@ -1,9 +1,10 @@
 //! What an attach does to the turns of the observed thread: `cargo bench -p nexus-inspect-runtime --bench attach`.
 //!
 //! The observed process has 100,000 tokens, an echo over a socket, and a task that is polled once a turn and takes the time
-//! between its polls. A client in a process of its own attaches, takes history and board, leaves, and attaches again, or
-//! does nothing, round by round. The runtime's thread has one CPU, endpoint and client share another one: on a machine
-//! with a single CPU they are in each other's way, and this measures the kernel's scheduler.
+//! between its polls. A client in a process of its own does nothing, spins, or attaches, takes history and board, leaves,
+//! and attaches again, round by round. The runtime's thread has one CPU, endpoint and client share another one. What a
+//! spinning neighbour costs is what the machine's CPUs share, and what other programs do that have to make way for it; the
+//! rest is what an attach costs. With a single CPU they are in each other's way, and this measures the kernel's scheduler.
 
 use mio::event::Source;
 use mio::{Interest as MioInterest, Registry};
@@ -24,8 +25,8 @@ use std::time::{Duration, Instant};
 
 const TOKENS: usize = 100_000;
 const ROUNDS: usize = 9;
-/// How long each half of a round lasts.
-const HALF: Duration = Duration::from_millis(500);
+/// How long each part of a round lasts.
+const PART: Duration = Duration::from_millis(500);
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -86,7 +87,7 @@ fn observed(directory: &Path) -> io::Result<()> {
     if own == others {
         println!("there is a single CPU: what follows says little");
     }
-    let mut attacher = Attacher::start(directory)?;
+    let mut neighbour = Neighbour::start(directory)?;
     pin(own)?;
     let builder = Builder::new().board_rows(TOKENS + 100);
     // The kernel is asked after each poll.
@@ -102,19 +103,18 @@ fn observed(directory: &Path) -> io::Result<()> {
             while one.write_all(&[7]).await.is_ok() && one.read(&mut [0]).await.is_ok() {}
         });
         let mut samples = Vec::with_capacity(1 << 22);
-        turns(&mut samples).await;
-        attacher.attach(true)?;
-        turns(&mut samples).await;
-        attacher.attach(false)?;
         let mut rounds = Vec::new();
         let mut attaches = 0;
-        for _ in 0..ROUNDS {
-            turns(&mut samples).await;
-            let without = Spread::of(&mut samples);
-            attacher.attach(true)?;
-            turns(&mut samples).await;
-            attaches += attacher.attach(false)?;
-            rounds.push((without, Spread::of(&mut samples)));
+        for round in 0..=ROUNDS {
+            let mut parts = Vec::with_capacity(3);
+            for what in [Part::Idle, Part::Spin, Part::Attach] {
+                neighbour.begin(what)?;
+                turns(&mut samples).await;
+                attaches += neighbour.end()?;
+                parts.push(Spread::of(&mut samples));
+            }
+            // The first one warms up.
+            rounds.extend((round > 0).then(|| Round::try_from(parts).expect("three parts")));
         }
         report(&rounds, attaches);
         Ok(())
@@ -135,7 +135,7 @@ async fn turns(samples: &mut Vec<u32>) {
     samples.clear();
     let began = Instant::now();
     let mut last = began;
-    while last - began < HALF && samples.len() < samples.capacity() {
+    while last - began < PART && samples.len() < samples.capacity() {
         task::yield_now().await;
         let now = Instant::now();
         samples.push(u32::try_from((now - last).as_nanos()).unwrap_or(u32::MAX));
@@ -143,7 +143,19 @@ async fn turns(samples: &mut Vec<u32>) {
     }
 }
 
-/// How long turns took in one half of a round: half of them, 99 %, 99.9 % and all.
+/// What the neighbour does in a part of a round.
+#[derive(Clone, Copy)]
+enum Part {
+    Idle,
+    Spin,
+    Attach,
+}
+
+/// The parts of a round.
+type Round = [Spread; 3];
+
+/// How long turns took in one part of a round: half of them, 99 %, 99.9 % and all.
+#[derive(Debug)]
 struct Spread([f64; 4]);
 
 impl Spread {
@@ -154,33 +166,33 @@ impl Spread {
     }
 }
 
-fn report(rounds: &[(Spread, Spread)], attaches: usize) {
-    println!("{attaches} attaches with {TOKENS} rows each, in {ROUNDS} rounds of {HALF:?}");
-    println!("{:<18} {:>24} {:>24} {:>20}", "turn, µs", "nobody", "attaching", "ratio");
+fn report(rounds: &[Round], attaches: usize) {
+    println!("{attaches} attaches with {TOKENS} rows each, in {ROUNDS} rounds of {PART:?} a part");
+    let heads = ["turn, µs", "nobody", "neighbour spins", "attaching", "attaching / spins"];
+    println!("{:<9}{:>26}{:>26}{:>26}{:>20}", heads[0], heads[1], heads[2], heads[3], heads[4]);
     for (index, name) in ["p50", "p99", "p99.9", "longest"].iter().enumerate() {
-        let median = |value: &dyn Fn(&(Spread, Spread)) -> f64| {
+        let median = |value: &dyn Fn(&Round) -> f64| {
             let mut values: Vec<f64> = rounds.iter().map(value).collect();
             values.sort_by(f64::total_cmp);
-            (values[values.len() / 2], values[0], values[values.len() - 1])
+            let (middle, low, high) =
+                (values[values.len() / 2], values[0], values[values.len() - 1]);
+            format!("{middle:.2} ({low:.2}–{high:.2})")
         };
-        let (without, low, high) = median(&|round| round.0.0[index] / 1e3);
-        let nobody = format!("{without:.2} ({low:.2}–{high:.2})");
-        let (with, low, high) = median(&|round| round.1.0[index] / 1e3);
-        let attaching = format!("{with:.2} ({low:.2}–{high:.2})");
-        let (ratio, low, high) = median(&|round| round.1.0[index] / round.0.0[index]);
-        let ratio = format!("{ratio:.2} ({low:.2}–{high:.2})");
-        println!("{name:<18} {nobody:>24} {attaching:>24} {ratio:>20}");
+        let part = |part: Part| median(&|round| round[part as usize].0[index] / 1e3);
+        let (nobody, spins, attaching) = (part(Part::Idle), part(Part::Spin), part(Part::Attach));
+        let ratio = median(&|round| round[2].0[index] / round[1].0[index]);
+        println!("{name:<9}{nobody:>26}{spins:>26}{attaching:>26}{ratio:>20}");
     }
 }
 
 /// The client's process, as the observed one sees it.
-struct Attacher {
+struct Neighbour {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-impl Attacher {
+impl Neighbour {
     fn start(directory: &Path) -> io::Result<Self> {
         let mut command = again("client", directory)?;
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -189,16 +201,25 @@ impl Attacher {
         Ok(Self { child, input: input.expect("it was asked for"), output })
     }
 
-    /// Makes it begin or stop to attach, and waits until it does. How often it has attached since it began.
-    fn attach(&mut self, begin: bool) -> io::Result<usize> {
-        self.input.write_all(if begin { b"begin\n" } else { b"stop\n" })?;
+    /// Makes it do something, and waits until it begins.
+    fn begin(&mut self, part: Part) -> io::Result<()> {
+        self.say(["idle", "spin", "attach"][part as usize]).map(drop)
+    }
+
+    /// Makes it stop. How often it has attached.
+    fn end(&mut self) -> io::Result<usize> {
+        self.say("stop")
+    }
+
+    fn say(&mut self, word: &str) -> io::Result<usize> {
+        writeln!(self.input, "{word}")?;
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         line.trim().parse().map_err(io::Error::other)
     }
 }
 
-impl Drop for Attacher {
+impl Drop for Neighbour {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -220,12 +241,18 @@ fn client(directory: &Path) -> io::Result<()> {
         let attaching = std::thread::spawn(move || {
             let mut attaches = 0;
             while wants.load(Ordering::Acquire) {
-                take_everything(&directory);
-                attaches += 1;
+                match line.trim() {
+                    "idle" => std::thread::sleep(Duration::from_millis(1)),
+                    "spin" => std::hint::spin_loop(),
+                    _ => {
+                        take_everything(&directory);
+                        attaches += 1;
+                    }
+                }
             }
             attaches
         });
-        io::stdin().lock().read_line(&mut line)?;
+        io::stdin().lock().read_line(&mut String::new())?;
         wanted.store(false, Ordering::Release);
         let attaches: usize = attaching.join().expect("it attaches");
         println!("{attaches}");
