@@ -169,7 +169,7 @@ impl Spread {
 fn report(rounds: &[Round], attaches: usize) {
     println!("{attaches} attaches with {TOKENS} rows each, in {ROUNDS} rounds of {PART:?} a part");
     let heads = ["turn, µs", "nobody", "neighbour spins", "attaching", "attaching / spins"];
-    println!("{:<9}{:>26}{:>26}{:>26}{:>20}", heads[0], heads[1], heads[2], heads[3], heads[4]);
+    println!("{:<9}{:>28}{:>28}{:>28}{:>20}", heads[0], heads[1], heads[2], heads[3], heads[4]);
     for (index, name) in ["p50", "p99", "p99.9", "longest"].iter().enumerate() {
         let median = |value: &dyn Fn(&Round) -> f64| {
             let mut values: Vec<f64> = rounds.iter().map(value).collect();
@@ -181,7 +181,7 @@ fn report(rounds: &[Round], attaches: usize) {
         let part = |part: Part| median(&|round| round[part as usize].0[index] / 1e3);
         let (nobody, spins, attaching) = (part(Part::Idle), part(Part::Spin), part(Part::Attach));
         let ratio = median(&|round| round[2].0[index] / round[1].0[index]);
-        println!("{name:<9}{nobody:>26}{spins:>26}{attaching:>26}{ratio:>20}");
+        println!("{name:<9}{nobody:>28}{spins:>28}{attaching:>28}{ratio:>20}");
     }
 }
 
