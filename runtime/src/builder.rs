@@ -173,7 +173,10 @@ impl Builder {
         self
     }
 
-    /// The CPUs that the endpoint's thread may run on. Default: all that the process may.
+    /// The CPUs that the endpoint's thread may run on. Default: those of the process's first thread.
+    ///
+    /// A program that pins its first thread and runs the runtime there says here where the endpoint may run instead;
+    /// otherwise the two share that CPU, fairly, whenever somebody is attached.
     #[must_use]
     pub fn endpoint_cpus(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
         self.endpoint.cpus = Some(cpus.into_iter().collect());
