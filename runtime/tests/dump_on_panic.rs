@@ -77,11 +77,11 @@ impl Dump {
 
     /// The task of which the last board says that it is being polled.
     fn polled(&self) -> Option<TaskId> {
-        let boards = self.frames.iter().filter_map(|frame| match frame {
+        let mut boards = self.frames.iter().filter_map(|frame| match frame {
             ServerFrame::Snapshot(board) => Some(board.activity),
             _ => None,
         });
-        match boards.last().expect("a board") {
+        match boards.next_back().expect("a board") {
             Activity::Polling(task) => Some(task),
             _ => None,
         }

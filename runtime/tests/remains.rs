@@ -54,11 +54,11 @@ impl Told {
     }
 
     fn last_board(&self) -> &Snapshot {
-        let boards = self.frames.iter().filter_map(|frame| match frame {
+        let mut boards = self.frames.iter().filter_map(|frame| match frame {
             ServerFrame::Snapshot(snapshot) => Some(snapshot),
             _ => None,
         });
-        boards.last().expect("there is a board")
+        boards.next_back().expect("there is a board")
     }
 
     /// Reads that brought something.
@@ -318,6 +318,18 @@ fn the_environment_names_a_directory_too() {
     let mut command = self::command("brief", Path::new(""));
     command.env("NEXUS_INSPECT_MAP", "/no/such/directory");
     assert!(command.status().unwrap().success());
+
+    // Nor is a limit on the size of files a reason to be killed.
+    let limited = tempfile::tempdir().unwrap();
+    let script = "ulimit -f 100; exec \"$0\" --exact child";
+    let status = Command::new("sh")
+        .args(["-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .env(ROLE, "brief")
+        .env("NEXUS_INSPECT_MAP", limited.path())
+        .status();
+    assert!(status.unwrap().success());
+    assert_eq!(fs::read_dir(limited.path()).unwrap().count(), 0);
 }
 
 #[test]
