@@ -3,11 +3,10 @@
 use nexus_protocol::board::Activity;
 use nexus_protocol::event::Event;
 use nexus_protocol::frame::{Goodbye, ServerFrame};
-use nexus_protocol::trace::json::Reader;
+use nexus_protocol::trace::native::Reader;
 use nexus_protocol::{Seq, TaskId};
 use nexus_runtime::{Builder, spawn, task};
 use std::fs::{self, File};
-use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -49,10 +48,11 @@ impl Left {
         let [path] = &self.dumps[..] else {
             panic!("not one dump: {:?}\n{}", self.dumps, self.stderr)
         };
+        assert_eq!(path.extension().unwrap(), "nxt");
         let path_text = path.to_str().unwrap();
         assert!(self.stderr.contains(&format!(" is in {path_text}\n")), "{}", self.stderr);
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
-        let mut reader = Reader::new(BufReader::new(File::open(path).unwrap()));
+        let mut reader = Reader::new(File::open(path).unwrap());
         let frames = reader.by_ref().map(|frame| frame.unwrap()).collect();
         assert!(!reader.truncated());
         Dump { frames }
@@ -77,11 +77,11 @@ impl Dump {
 
     /// The task of which the last board says that it is being polled.
     fn polled(&self) -> Option<TaskId> {
-        let boards = self.frames.iter().filter_map(|frame| match frame {
+        let mut boards = self.frames.iter().filter_map(|frame| match frame {
             ServerFrame::Snapshot(board) => Some(board.activity),
             _ => None,
         });
-        match boards.last().expect("a board") {
+        match boards.next_back().expect("a board") {
             Activity::Polling(task) => Some(task),
             _ => None,
         }

@@ -14,6 +14,8 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 /// Tells this program, started again, which of the children below it is to be.
@@ -52,11 +54,11 @@ impl Told {
     }
 
     fn last_board(&self) -> &Snapshot {
-        let boards = self.frames.iter().filter_map(|frame| match frame {
+        let mut boards = self.frames.iter().filter_map(|frame| match frame {
             ServerFrame::Snapshot(snapshot) => Some(snapshot),
             _ => None,
         });
-        boards.last().expect("there is a board")
+        boards.next_back().expect("there is a board")
     }
 
     /// Reads that brought something.
@@ -73,6 +75,29 @@ impl Told {
             )
         };
         records.iter().filter(is_read).count()
+    }
+
+    /// Makes sure that each record is there or counted as lost, and that time goes on.
+    #[track_caller]
+    fn assert_accounted_for(&self) {
+        let mut next = 0;
+        for frame in &self.frames {
+            match frame {
+                ServerFrame::Events { records, next_seq, .. } => {
+                    assert!(records.iter().map(|record| record.seq).eq(next..*next_seq));
+                    next = *next_seq;
+                }
+                ServerFrame::Loss { from, to, .. } => {
+                    assert_eq!(*from, next);
+                    next = *to;
+                }
+                _ => {}
+            }
+        }
+        let records = self.records();
+        assert!(records.is_sorted_by_key(|record| record.at));
+        let is_known = |record: &Record| !matches!(record.event, Event::Unknown { .. });
+        assert!(records.iter().all(is_known));
     }
 
     #[track_caller]
@@ -164,6 +189,36 @@ fn a_memfd_can_be_read_while_its_runtime_lives() {
     let after = Told::by(&Remains::read(&theirs).unwrap());
     assert!(after.records().len() > before);
     assert_eq!(after.records()[..before].len(), before);
+}
+
+#[test]
+fn a_storm_can_be_read_while_it_goes_on() {
+    // The writer goes around several times while the file is copied.
+    let runtime = small().recording_place(RecordingPlace::Memfd).build().unwrap();
+    let file = File::from(runtime.recording_fd().unwrap().try_clone_to_owned().unwrap());
+    let done = Arc::new(AtomicBool::new(false));
+    let reader = std::thread::spawn({
+        let done = Arc::clone(&done);
+        move || {
+            let (mut copies, mut records) = (0, 0);
+            while copies < 30 || records == 0 {
+                let told = Told::by(&Remains::read(&file).unwrap());
+                told.assert_accounted_for();
+                copies += 1;
+                records += told.records().len();
+            }
+            done.store(true, Ordering::Release);
+        }
+    });
+    runtime.block_on(async {
+        let (one, other) = UnixStream::pair().unwrap();
+        drop(spawn(async move { while other.write_all(b"x").await.is_ok() {} }));
+        // Also if the reader fails.
+        while !done.load(Ordering::Acquire) && !reader.is_finished() {
+            one.read_exact(&mut [0]).await.unwrap();
+        }
+    });
+    reader.join().unwrap();
 }
 
 #[test]
@@ -263,6 +318,18 @@ fn the_environment_names_a_directory_too() {
     let mut command = self::command("brief", Path::new(""));
     command.env("NEXUS_INSPECT_MAP", "/no/such/directory");
     assert!(command.status().unwrap().success());
+
+    // Nor is a limit on the size of files a reason to be killed.
+    let limited = tempfile::tempdir().unwrap();
+    let script = "ulimit -f 100; exec \"$0\" --exact child";
+    let status = Command::new("sh")
+        .args(["-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .env(ROLE, "brief")
+        .env("NEXUS_INSPECT_MAP", limited.path())
+        .status();
+    assert!(status.unwrap().success());
+    assert_eq!(fs::read_dir(limited.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -46,6 +46,11 @@ impl Recorded {
     /// Makes sure that the trace has each read once, and nothing is missing. Returns the number of its runtimes.
     #[track_caller]
     fn assert_complete(&self) -> usize {
+        self.assert_has_all(Reason::ProcessEnding)
+    }
+
+    #[track_caller]
+    fn assert_has_all(&self, reason: Reason) -> usize {
         let mut reader = Reader::new(BufReader::new(File::open(&self.trace).unwrap()));
         let (mut reads, mut next) = (0, BTreeMap::new());
         for frame in reader.by_ref() {
@@ -63,7 +68,7 @@ impl Recorded {
             }
         }
         let summary = reader.summary().expect("the trace is whole");
-        assert_eq!(summary.reason, Reason::ProcessEnding);
+        assert_eq!(summary.reason, reason);
         assert_eq!(summary.lost(), 0, "{summary:?}");
         assert!(summary.complete(), "{summary:?}");
         assert_eq!(reads, self.counted, "reads in the trace, and reads that were made");
@@ -146,6 +151,32 @@ fn the_file_of_a_process_that_was_killed_is_a_target_as_any_other() {
 }
 
 #[test]
+fn the_trace_of_a_panic_is_a_target_as_any_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let dumps = directory.path().join("dumps");
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "remains::child", "--nocapture"])
+        .env(ROLE, "panics")
+        .env(COUNT, directory.path().join("count"))
+        .env("NEXUS_DUMP_ON_PANIC", &dumps)
+        .env("NEXUS_INSPECT_DIR", directory.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let path = stderr.lines().find_map(|line| line.split_once(" is in ")).expect("a path").1;
+    assert!(path.starts_with(dumps.to_str().unwrap()) && path.ends_with(".nxt"), "{path}");
+
+    let ran = run(directory.path(), &["snapshot", path]).exits_with(0);
+    for expected in ["leaves", "unix-stream", "TASKS: "] {
+        assert!(ran.stdout.contains(expected), "no {expected:?} in:\n{}", ran.stdout);
+    }
+    let trace = directory.path().join("t.json");
+    let ran = run(directory.path(), &["record", path, "-o", trace.to_str().unwrap()]).exits_with(0);
+    let counted = fs::read_to_string(directory.path().join("count")).unwrap().parse().unwrap();
+    Recorded { ran, trace, counted }.assert_has_all(Reason::Finished);
+}
+
+#[test]
 fn a_file_that_was_cut_is_a_clear_error() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.map");
@@ -163,11 +194,14 @@ fn a_file_that_was_cut_is_a_clear_error() {
 fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
     match &*role {
-        "killed" => exchange(builder(), 3000, true),
-        "brief" => exchange(builder(), 200, false),
-        "unseen" => exchange(builder().endpoint(false), 500, false),
-        "unseen-killed" => exchange(builder().endpoint(false), 500, true),
-        "many" => (0..12).for_each(|number| exchange(builder(), 50, number == 11)),
+        "killed" => exchange(builder(), 3000, End::Kill),
+        "brief" => exchange(builder(), 200, End::Return),
+        "unseen" => exchange(builder().endpoint(false), 500, End::Return),
+        "unseen-killed" => exchange(builder().endpoint(false), 500, End::Kill),
+        "many" => (0..12).for_each(|number| {
+            exchange(builder(), 50, if number < 11 { End::Return } else { End::Kill });
+        }),
+        "panics" => exchange(builder(), 500, End::Panic),
         other => panic!("no role {other:?}"),
     }
 }
@@ -179,9 +213,16 @@ fn builder() -> Builder {
     }
 }
 
+/// How it ends.
+enum End {
+    Return,
+    Kill,
+    Panic,
+}
+
 /// Carries bytes over a socket, one by one, and counts; at least for a moment, so that somebody can attach in the
-/// middle of it. Then it is killed, as it reads, or ends.
-fn exchange(builder: Builder, reads: usize, killed: bool) {
+/// middle of it.
+fn exchange(builder: Builder, reads: usize, end: End) {
     let path = std::env::var_os(COUNT).unwrap();
     let before: usize = fs::read_to_string(&path).map_or(0, |text| text.parse().unwrap());
     let runtime = builder.name("leaves").build().unwrap();
@@ -199,8 +240,10 @@ fn exchange(builder: Builder, reads: usize, killed: bool) {
             }
         }
         fs::write(&path, (before + read).to_string()).unwrap();
-        if killed {
-            kill_process(getpid(), Signal::KILL).unwrap();
+        match end {
+            End::Return => {}
+            End::Kill => kill_process(getpid(), Signal::KILL).unwrap(),
+            End::Panic => panic!("as it was told"),
         }
     });
 }

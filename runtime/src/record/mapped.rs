@@ -15,6 +15,7 @@ use crate::endpoint::identity;
 use nexus_protocol::RuntimeId;
 use nexus_protocol::ids::Stamp;
 use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, SealFlags, fallocate, flock};
+use rustix::process::{Resource, getrlimit};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -94,7 +95,7 @@ impl Mapped {
                 Ok((memory, layout, mapped))
             }
             RecordingPlace::File(path) => {
-                let temporary = beside(path, &name)?;
+                let temporary = beside(path, &format!("{name}-{}", owner.runtime.0))?;
                 let (memory, header, texts) = make_at(&temporary, &layout, owner, start_time)?;
                 let named = fs::rename(&temporary, path);
                 named.inspect_err(|_| _ = fs::remove_file(&temporary))?;
@@ -173,6 +174,10 @@ fn map(file: &File, layout: &Layout) -> io::Result<Arc<Memory>> {
 
 /// Gives a file its size, and all of the room it needs.
 fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+    // Beyond its limit, the kernel would kill the process.
+    if getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < bytes) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     file.set_len(bytes)?;
     loop {
         match fallocate(file, FallocateFlags::empty(), 0, bytes) {
