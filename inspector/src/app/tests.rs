@@ -400,7 +400,7 @@ fn what_the_application_says_is_told_with_its_poll() {
     let expected = [
         ("span", "quotes id=7, for 1.00 µs"),
         ("warn", "feed: heartbeat"),
-        ("debug", "feed: heartbeat reason=\"a�[31m\""),
+        ("debug", "feed: heartbeat reason=\"a␛[31m\""),
         ("error", "feed: number 8"),
     ];
     let expected = expected.map(|(label, text)| (label.to_owned(), text.to_owned()));
