@@ -31,7 +31,7 @@ mod view;
 
 pub use chain::Chain;
 pub use history::{History, Loss};
-pub use lane::{CAUSES, Lane, LaneCell, Poll, Wait, Wake};
+pub use lane::{CAUSES, LEVELS, Lane, LaneCell, Poll, Wait, Wake};
 pub use limits::Limits;
 pub use occupancy::{Occupancy, OccupancyCell};
 pub use runtime::{Counts, Runtime};

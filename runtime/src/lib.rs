@@ -82,8 +82,22 @@
 //! | `futures-io` | `AsyncRead` and `AsyncWrite` of the `futures-io` crate for the byte streams of [`net`] and their halves | async-tungstenite, futures-rustls, `futures-util`'s combinators, and all that is written against these traits |
 //! | `hyper` | hyper's `Read` and `Write` for the same streams; the module `hyper` with its `Executor` and `Timer` | hyper 1 and hyper-util, HTTP/1 and HTTP/2, clients and servers |
 //!
+//! | `tracing` | the module `layer`: a layer for `tracing-subscriber` that records an application's spans and events on the task that ran them | an application that uses `tracing` |
+//!
 //! A library that passes data between tasks by means of its own wakes them through wakers that the runtime knows nothing
 //! of: such polls are recorded as *unattributed* unless they make progress, and never called spurious.
+
+//! # Diagnostics
+//!
+//! The runtime reports its own troubles through [`tracing`](https://docs.rs/tracing), whatever the features, under two
+//! targets. A program that runs well hears nothing at `warn` and above.
+//!
+//! | target | level | says |
+//! | --- | --- | --- |
+//! | `nexus::runtime` | error | the kernel cannot be asked for events, a timer cannot be set, another thread's wake cannot be delivered, a foreign waker panicked |
+//! | | warn | there are fewer threads for blocking work than asked for |
+//! | `nexus::endpoint` | error, warn | why inspectors cannot attach, or one of them was refused |
+//! | | debug | where the socket is, that it is switched off, what was swept, that a client has left |
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("nexus_runtime supports 64-bit Linux only");

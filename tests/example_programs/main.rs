@@ -4,6 +4,7 @@ mod chat;
 mod graceful_shutdown;
 mod http;
 mod load;
+mod logs;
 mod mio_loop;
 mod timers;
 mod tls;

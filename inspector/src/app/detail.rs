@@ -32,6 +32,9 @@ pub struct Detail {
 /// Wakes listed.
 const WAKES: usize = 12;
 
+/// Lines listed of what the application said.
+const SAID: usize = 6;
+
 /// Records looked through for them. More than this far back, they are not recent.
 const LOOK_BACK: usize = 100_000;
 
@@ -165,6 +168,7 @@ fn task_detail(task: &Task, runtime: &Runtime, speaker: Speaker<'_>) -> Detail {
         notes.push(fact("owns", owned.join(" ")));
     }
     notes.extend(task_counters(task));
+    notes.extend(recently_said(row.task, runtime, speaker));
     notes.extend(recent_wakes(row.task, runtime, speaker));
     Detail { title: format!("task {}", row.task), notes }
 }
@@ -194,6 +198,30 @@ fn task_counters(task: &Task) -> Vec<Note> {
         fact("longest poll", text::duration_ns(counters.longest)),
         fact("wake → poll", format!("{wait} on average")),
     ]
+}
+
+/// What the application said last in a task. Nothing if it does not say anything.
+fn recently_said(task: TaskId, runtime: &Runtime, speaker: Speaker<'_>) -> Vec<Note> {
+    let (mut notes, mut texts) = (Vec::new(), Vec::new());
+    for record in runtime.history().before(speaker.view.next_seq).take(LOOK_BACK) {
+        match record.event {
+            // Backwards: the last piece comes first.
+            Event::Text { text } => texts.push(text),
+            Event::Log { task: Some(said_by), .. } if said_by == task => {
+                let whole: String = texts.iter().rev().map(|text| text.as_str()).collect();
+                notes.extend(speaker.said_line(record, &whole));
+                texts.clear();
+            }
+            _ => texts.clear(),
+        }
+        if notes.len() == SAID {
+            break;
+        }
+    }
+    if !notes.is_empty() {
+        notes.insert(0, heading("said lately"));
+    }
+    notes
 }
 
 fn recent_wakes(task: TaskId, runtime: &Runtime, speaker: Speaker<'_>) -> Vec<Note> {

@@ -344,3 +344,72 @@ fn what_passes_through_a_primitive_is_told_in_words() {
     let by = WokenBy::Thread { thread: 4712, woken: nexus_protocol::Stamp(1) };
     assert_eq!(cause(by), "primitive 12, by thread 4712");
 }
+
+#[test]
+fn what_the_application_says_is_told_with_its_poll() {
+    use crate::model::Chain;
+    use nexus_protocol::event::Level;
+    use nexus_protocol::fragment::Fragment;
+    use nexus_protocol::{Event, Record, SpanId, Stamp, StringId};
+    let app = live().0;
+    let speaker =
+        words::Speaker { view: &app.view, strings: app.model.strings(), origin: Stamp::NEVER };
+    // Strings of the made-up process: 2 is "feed", 4 is "quotes", 7 is "heartbeat".
+    let (name, target, location) = (StringId(4), StringId(2), StringId::EMPTY);
+    let (span, task, poll) = (SpanId(3), Some(SPINNER), None);
+    let log = |level, message, texts| Event::Log {
+        level,
+        message,
+        target,
+        location,
+        span: None,
+        texts,
+        task,
+        poll,
+    };
+    let text = |text| Event::Text { text: Fragment::split(text).0 };
+    let level = Level::Info;
+    let events = [
+        Event::SpanEntered { span, name, target, location, level, texts: 1, task, poll },
+        text("id=7"),
+        log(Level::Warn, StringId(7), 0),
+        log(Level::Debug, StringId(7), 2),
+        text("reason=\"a\u{1b}[31m"),
+        text("\""),
+        log(Level::Error, StringId::EMPTY, 1),
+        text("number 8"),
+        Event::SpanExited { span, name, entered: Stamp(1_000), task, poll },
+    ];
+    let others = (0..).zip(events).map(|(seq, event)| Record { seq, at: Stamp(2_000), event });
+    let mut chain = Chain {
+        task: SPINNER,
+        event: None,
+        wake: None,
+        redundant: Vec::new(),
+        start: None,
+        operations: Vec::new(),
+        others: others.collect(),
+        end: None,
+        incomplete: false,
+    };
+    let told = |chain: &Chain| -> Vec<(String, String)> {
+        let notes = speaker.chain(chain).into_iter().skip(1);
+        notes.map(|note| (note.label, note.text)).collect()
+    };
+    let lines = told(&chain);
+    let expected = [
+        ("span", "quotes id=7, for 1.00 µs"),
+        ("warn", "feed: heartbeat"),
+        ("debug", "feed: heartbeat reason=\"a␛[31m\""),
+        ("error", "feed: number 8"),
+    ];
+    let expected = expected.map(|(label, text)| (label.to_owned(), text.to_owned()));
+    assert_eq!(lines, expected, "control characters never reach the terminal");
+    let once = chain.others.clone();
+    for _ in 0..9 {
+        chain.others.extend(once.iter().copied());
+    }
+    let lines = told(&chain);
+    assert_eq!(lines.len(), 9);
+    assert_eq!(lines[8].1, "and 32 more spans and lines");
+}

@@ -6,7 +6,8 @@ use super::tasks::{target_text, task_text};
 use crate::model::{Chain, Strings, View};
 use crate::text;
 use nexus_protocol::event::{
-    Cause, Event, Operation, OperationResult, Subject, TimerAction, Verdict, WakeOutcome, WokenBy,
+    Cause, Event, Level, Operation, OperationResult, Subject, TimerAction, Verdict, WakeOutcome,
+    WokenBy,
 };
 use nexus_protocol::{Record, Stamp, TaskId};
 
@@ -143,6 +144,7 @@ impl Speaker<'_> {
         notes.extend(self.wake_notes(chain));
         notes.extend(self.poll_note(chain));
         notes.extend(self.operation_note(chain));
+        notes.extend(self.said_notes(chain));
         if chain.incomplete {
             let why = "records of this chain were lost, left out, or are no longer kept";
             notes.push(note("", why, Tone::Notice));
@@ -246,6 +248,61 @@ impl Speaker<'_> {
         Some(note("did", told.join("; "), Tone::Plain))
     }
 
+    /// What the application said in a poll, and the spans that it entered there.
+    fn said_notes(&self, chain: &Chain) -> Vec<Note> {
+        const SHOWN: usize = 8;
+        let (mut notes, mut entered, mut more) = (Vec::<Note>::new(), Vec::new(), 0);
+        for record in &chain.others {
+            match record.event {
+                Event::Log { .. } | Event::SpanEntered { .. } if notes.len() == SHOWN => more += 1,
+                Event::Log { level, .. } => {
+                    let text = self.said(record).unwrap_or_default();
+                    notes.push(note(level.name(), text, level_tone(level)));
+                }
+                Event::SpanEntered { span, name, texts, .. } => {
+                    entered.push((span, notes.len()));
+                    let name = text::clean(self.strings.get(name));
+                    let space = if texts == 0 { "" } else { " " };
+                    notes.push(note("span", format!("{name}{space}"), Tone::Quiet));
+                }
+                Event::SpanExited { span, entered: since, .. } => {
+                    let known = entered.iter().rposition(|&(known, _)| known == span);
+                    if let Some((_, index)) = known.map(|index| entered.remove(index)) {
+                        let took = text::duration_ns(record.at.since(since));
+                        notes[index].text.push_str(&format!(", for {took}"));
+                    }
+                }
+                Event::Text { text: piece } if more == 0 => {
+                    if let Some(last) = notes.last_mut() {
+                        last.text.push_str(&text::clean(piece.as_str()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if more > 0 {
+            notes.push(note("", format!("and {more} more spans and lines"), Tone::Quiet));
+        }
+        notes
+    }
+
+    /// The beginning of what the application said: which part of it, and the message. Texts follow, if there are any.
+    fn said(&self, record: &Record) -> Option<String> {
+        let Event::Log { message, target, texts, .. } = record.event else { return None };
+        let target = text::clean(self.strings.get(target));
+        let message = text::clean(self.strings.get(message));
+        let space = if message.is_empty() || texts == 0 { "" } else { " " };
+        Some(format!("{target}: {message}{space}"))
+    }
+
+    /// What the application said as a line of a list, with its texts: when, how much it matters, what.
+    #[must_use]
+    pub fn said_line(&self, record: &Record, texts: &str) -> Option<Note> {
+        let Event::Log { level, .. } = record.event else { return None };
+        let told = format!("{level} {}{}", self.said(record)?, text::clean(texts));
+        Some(note(&self.moment(record.at), told, level_tone(level)))
+    }
+
     /// A wake of a task as a line of a list: when, why, what came of it.
     #[must_use]
     pub fn task_wake(&self, record: &Record) -> Option<Note> {
@@ -285,6 +342,16 @@ impl Speaker<'_> {
     #[must_use]
     pub fn waiting(&self, target: nexus_protocol::event::WaitFor) -> String {
         target_text(target)
+    }
+}
+
+/// How something that the application says is to be taken.
+fn level_tone(level: Level) -> Tone {
+    match level {
+        Level::Error => Tone::Bad,
+        Level::Warn => Tone::Notice,
+        Level::Info => Tone::Plain,
+        Level::Debug | Level::Trace => Tone::Quiet,
     }
 }
 

@@ -5,12 +5,15 @@
 //!
 //! Knows the order of things in one task, and nothing of other tasks or of links between records.
 
-use nexus_protocol::event::{Cause, PollResult, Verdict, WaitFor, WaitOutcome, WakeOutcome};
+use nexus_protocol::event::{Cause, Level, PollResult, Verdict, WaitFor, WaitOutcome, WakeOutcome};
 use nexus_protocol::{Seq, Stamp, TaskId};
 use std::collections::VecDeque;
 
 /// How many causes of a wake there are, code zero (none) included.
 pub const CAUSES: usize = Cause::NAMES.len();
+
+/// How many levels of what the application says there are, code zero (none) included.
+pub const LEVELS: usize = Level::ALL.len() + 1;
 
 /// Waits under way that a lane remembers; beyond, the oldest one is forgotten.
 const OPEN_WAITS: usize = 64;
@@ -77,6 +80,8 @@ pub struct LaneCell {
     pub excused: u32,
     /// Wakes in the cell, by code of their cause. Repeats count as one, where they end.
     pub wakes: [u32; CAUSES],
+    /// What the application said in the cell, by code of the level.
+    pub logs: [u32; LEVELS],
 }
 
 impl LaneCell {
@@ -90,6 +95,12 @@ impl LaneCell {
             Self { excused: 1.., .. } => Some(Verdict::Excused),
             _ => Some(Verdict::Progress),
         }
+    }
+
+    /// The level to draw: the worst one of what the application said in the cell. None if it said nothing.
+    #[must_use]
+    pub fn level(&self) -> Option<Level> {
+        Level::ALL.iter().copied().find(|level| self.logs[usize::from(level.code())] > 0)
     }
 
     /// How many wakes there were.
@@ -218,6 +229,26 @@ impl From<PollEntry> for Poll {
     }
 }
 
+/// Stamps and numbers of marks, by a code.
+type Marks = Vec<(u8, VecDeque<(Stamp, Seq)>)>;
+
+fn enter(marks: &mut Marks, seq: Seq, at: Stamp, code: u8) {
+    match marks.iter_mut().find(|(known, _)| *known == code) {
+        Some((_, marks)) => marks.push_back((at, seq)),
+        None => marks.push((code, VecDeque::from([(at, seq)]))),
+    }
+}
+
+/// Counts the marks in `[from, to)`, by code.
+fn count(marks: &Marks, from: Stamp, to: Stamp, counts: &mut [u32]) {
+    let last = counts.len() - 1;
+    for (code, marks) in marks {
+        let start = marks.partition_point(|&(at, _)| at < from);
+        let end = marks.partition_point(|&(at, _)| at < to);
+        counts[usize::from(*code).min(last)] += (end - start) as u32;
+    }
+}
+
 /// The index of one lane.
 #[derive(Debug, Default)]
 pub(super) struct LaneIndex {
@@ -225,7 +256,9 @@ pub(super) struct LaneIndex {
     sums: Sums,
     open: Option<(Seq, Stamp)>,
     /// Stamps and numbers of the wakes, by code of the cause; only causes that occurred.
-    wakes: Vec<(u8, VecDeque<(Stamp, Seq)>)>,
+    wakes: Marks,
+    /// The same of what the application said, by code of the level.
+    logs: Marks,
     waits: VecDeque<Wait>,
     open_waits: Vec<Wait>,
 }
@@ -293,10 +326,11 @@ impl LaneIndex {
     }
 
     pub(super) fn wake(&mut self, seq: Seq, at: Stamp, code: u8) {
-        match self.wakes.iter_mut().find(|(known, _)| *known == code) {
-            Some((_, wakes)) => wakes.push_back((at, seq)),
-            None => self.wakes.push((code, VecDeque::from([(at, seq)]))),
-        }
+        enter(&mut self.wakes, seq, at, code);
+    }
+
+    pub(super) fn log(&mut self, seq: Seq, at: Stamp, level: Level) {
+        enter(&mut self.logs, seq, at, level.code());
     }
 
     pub(super) fn wait_begin(&mut self, at: Stamp, target: WaitFor) {
@@ -319,18 +353,21 @@ impl LaneIndex {
         while self.polls.front().is_some_and(|poll| poll.end_seq < seq) {
             self.polls.pop_front();
         }
-        for (_, wakes) in &mut self.wakes {
-            while wakes.front().is_some_and(|&(_, wake)| wake < seq) {
-                wakes.pop_front();
+        for marks in [&mut self.wakes, &mut self.logs] {
+            for (_, marks) in &mut *marks {
+                while marks.front().is_some_and(|&(_, mark)| mark < seq) {
+                    marks.pop_front();
+                }
             }
+            marks.retain(|(_, marks)| !marks.is_empty());
         }
-        self.wakes.retain(|(_, wakes)| !wakes.is_empty());
         while self.waits.front().is_some_and(|wait| wait.end < at) {
             self.waits.pop_front();
         }
         !(self.polls.is_empty()
             && self.open.is_none()
             && self.wakes.is_empty()
+            && self.logs.is_empty()
             && self.waits.is_empty())
     }
 
@@ -380,11 +417,8 @@ impl LaneIndex {
         cell.busy_ns = busy;
         let length = to.since(from);
         cell.busy = if length == 0 { 0.0 } else { (busy as f64 / length as f64).min(1.0) as f32 };
-        for (code, wakes) in &self.wakes {
-            let start = wakes.partition_point(|&(at, _)| at < from);
-            let end = wakes.partition_point(|&(at, _)| at < to);
-            cell.wakes[usize::from(*code).min(CAUSES - 1)] += (end - start) as u32;
-        }
+        count(&self.wakes, from, to, &mut cell.wakes);
+        count(&self.logs, from, to, &mut cell.logs);
         cell
     }
 

@@ -303,6 +303,7 @@ impl Runtime {
                 lane.repeats(seq, (first, at), (count, busy), cycle.verdict());
                 lane.wake(seq, at, cycle.cause().code());
             }
+            Event::Log { level, task: Some(task), .. } => self.lane_of(task).log(seq, at, level),
             Event::WaitBegin { task: Some(task), target } => {
                 self.lane_of(task).wait_begin(at, target);
             }

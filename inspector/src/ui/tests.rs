@@ -6,7 +6,9 @@ use crate::app::{App, testing};
 use crate::event::Event;
 use crate::source::{Ending, Mode, Update};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use nexus_protocol::event::{Event as Recorded, Level};
 use nexus_protocol::frame::ServerFrame;
+use nexus_protocol::{Record, Stamp, StringId};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Size;
@@ -31,8 +33,12 @@ fn press(app: &mut App, keys: &str) {
 }
 
 fn app(mode: Mode, size: Size, ending: Option<Ending>) -> App {
+    app_with(testing::frames(12), mode, size, ending)
+}
+
+fn app_with(frames: Vec<ServerFrame>, mode: Mode, size: Size, ending: Option<Ending>) -> App {
     let mut app = App::new("trace.json", mode, size);
-    for frame in testing::frames(12) {
+    for frame in frames {
         app.update(Event::Update(Update::Frame(frame)));
     }
     if let Some(ending) = ending {
@@ -171,4 +177,44 @@ fn what_the_ring_had_overwritten_before_is_not_called_lost() {
     app.update(Event::Update(Update::Frame(loss(1_200_000, 1_200_500))));
     app.update(Event::Tick(Duration::from_millis(50)));
     assert!(screen(&app, SMALL).contains("lost 500"), "{}", screen(&app, SMALL));
+}
+
+/// The legend speaks of levels, and a lane has marks for them, only where an application says something.
+#[test]
+fn what_the_application_says_is_marked_in_its_lane() {
+    let mut frames = testing::frames(12);
+    let Some(ServerFrame::Events { records, next_seq, .. }) = frames.last() else {
+        panic!("records come last")
+    };
+    let (seq, at) = (*next_seq, records.last().expect("a record").at);
+    let records: Vec<_> = [Level::Info, Level::Warn, Level::Error, Level::Trace]
+        .into_iter()
+        .zip(1..)
+        .map(|(level, later)| {
+            let event = Recorded::Log {
+                level,
+                message: StringId(2),
+                target: StringId(4),
+                location: StringId::EMPTY,
+                span: None,
+                texts: 0,
+                task: Some(testing::SINNER),
+                poll: None,
+            };
+            Record { seq: seq + later - 1, at: Stamp(at.0 + later * 20_000_000), event }
+        })
+        .collect();
+    let (runtime, next_seq) = (testing::RUNTIME, seq + 4);
+    frames.push(ServerFrame::Events { runtime, records, next_seq, filtered: 0 });
+    let ending = Some(Ending::EndOfFile { truncated: false });
+    for size in [SMALL, LARGE, Size { width: 200, height: 50 }] {
+        let mut app = app_with(frames.clone(), Mode::Replay, size, ending.clone());
+        press(&mut app, "3");
+        let screen = screen(&app, size);
+        let lane = screen.lines().find(|line| line.contains("quotes")).expect("the task's lane");
+        let marks: String = lane.chars().filter(|mark| "EW•·".contains(*mark)).collect();
+        assert_eq!(marks, "•WE·", "{screen}");
+        assert!(screen.contains("E error W warn • info"), "{screen}");
+        assert!(!replayed(size, "3").contains("E error"), "nobody says anything");
+    }
 }

@@ -4,7 +4,7 @@
 //! and never one for the background. What a colour says is also said by a glyph, a word or a weight: without colours
 //! (`NO_COLOR`) nothing is lost.
 
-use nexus_protocol::event::{Cause, Verdict};
+use nexus_protocol::event::{Cause, Level, Verdict};
 use ratatui::style::{Color, Modifier, Style};
 
 /// How things look.
@@ -112,6 +112,17 @@ impl Theme {
         }
     }
 
+    /// How much something matters that the application says.
+    #[must_use]
+    pub fn level(self, level: Level) -> Style {
+        match level {
+            Level::Error => self.bad(),
+            Level::Warn => self.notice(),
+            Level::Info => self.plain().add_modifier(Modifier::BOLD),
+            Level::Debug | Level::Trace => self.dim(),
+        }
+    }
+
     /// Why a task was woken, by the cause's code.
     #[must_use]
     pub fn cause(self, code: u8) -> Style {
@@ -124,6 +135,18 @@ impl Theme {
             'y' => self.fg(Color::Blue),
             _ => self.plain(),
         }
+    }
+}
+
+/// What the timeline marks something by that the application says.
+#[must_use]
+pub fn level_mark(level: Level) -> &'static str {
+    match level {
+        Level::Error => "E",
+        Level::Warn => "W",
+        Level::Info => "•",
+        Level::Debug => "∙",
+        Level::Trace => "·",
     }
 }
 

@@ -3,13 +3,13 @@
 //! ```text
 //!                  ─┬12.30 s ───────┬12.35 s ───────┬12.40 s ────
 //!  loop             ▁▁▂▁▁▇█▇▁▁▁▁▂▁▁
-//!  3 feed           i   i   tis                                    wakes, by cause
+//!  3 feed           i   i   tis                                    wakes, by cause; what the application says, by level
 //!   1.2k/s          ▁┈┈┈▂┈┈┈▇▇▁┈┈┈┈                                polls, by verdict
 //! ```
 
 use super::detail::draw_notes;
 use super::layout::{LANE_HEIGHT, TimelineAreas};
-use super::theme::{Theme, cause_letter};
+use super::theme::{Theme, cause_letter, level_mark};
 use super::widget::axis::{self, TimeScale, moment};
 use super::widget::line::{keep_end, keep_start, put, width};
 use crate::app::App;
@@ -17,7 +17,7 @@ use crate::app::timeline::{Gap, Scene, SceneLane};
 use crate::app::value::short_rate;
 use crate::model::LaneCell;
 use nexus_protocol::board::TaskState;
-use nexus_protocol::event::{Cause, Verdict};
+use nexus_protocol::event::{Cause, Level, Verdict};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -47,7 +47,7 @@ pub fn draw(buffer: &mut Buffer, area: Rect, app: &App, theme: &Theme) {
         let lanes = right_of_labels(parts.strip.union(parts.lanes));
         draw_cursor(buffer, lanes, cell, theme);
     }
-    draw_legend(buffer, parts.legend, theme);
+    draw_legend(buffer, parts.legend, scene, theme);
     draw_story(buffer, parts.story, app, scene, theme);
 }
 
@@ -112,10 +112,7 @@ fn draw_lane(
         row.filter(|row| row.state == TaskState::Finished).map_or(u64::MAX, |row| row.since.0);
     for (at, (cell, gap)) in lane.lane.cells.iter().zip(&scene.gaps).enumerate() {
         let (x, y) = (area.x + at as u16, area.y);
-        if let Some(cause) = cell.cause() {
-            let letter = cause_letter(cause).to_string();
-            put(buffer, area, x, y, &letter, theme.cause(cause));
-        }
+        draw_mark(buffer, area, x, y, cell, theme);
         if let Some(verdict) = cell.verdict() {
             draw_poll(buffer, area, x, y + 1, cell, verdict, theme);
         } else if !draw_gap(buffer, area, x, y + 1, *gap, theme)
@@ -124,6 +121,21 @@ fn draw_lane(
         {
             put(buffer, area, x, y + 1, "┈", theme.dim());
         }
+    }
+}
+
+/// Why the task was woken, or how bad what the application said is. What is said for users to read is rarer than wakes, what
+/// is said for developers is not.
+fn draw_mark(buffer: &mut Buffer, area: Rect, x: u16, y: u16, cell: &LaneCell, theme: &Theme) {
+    match (cell.cause(), cell.level()) {
+        (None, Some(level))
+        | (Some(_), Some(level @ (Level::Error | Level::Warn | Level::Info))) => {
+            put(buffer, area, x, y, level_mark(level), theme.level(level));
+        }
+        (Some(cause), _) => {
+            put(buffer, area, x, y, &cause_letter(cause).to_string(), theme.cause(cause));
+        }
+        (None, None) => {}
     }
 }
 
@@ -180,7 +192,7 @@ fn draw_cursor(buffer: &mut Buffer, area: Rect, cell: u16, theme: &Theme) {
     }
 }
 
-fn draw_legend(buffer: &mut Buffer, area: Rect, theme: &Theme) {
+fn draw_legend(buffer: &mut Buffer, area: Rect, scene: &Scene, theme: &Theme) {
     if area.is_empty() {
         return;
     }
@@ -192,6 +204,14 @@ fn draw_legend(buffer: &mut Buffer, area: Rect, theme: &Theme) {
         x = put(buffer, area, x + 1, area.y, verdict.name(), theme.dim()) + 1;
     }
     x += 1;
+    let cells = scene.lanes.iter().flat_map(|lane| &lane.lane.cells);
+    if cells.into_iter().any(|cell| cell.level().is_some()) {
+        for level in [Level::Error, Level::Warn, Level::Info] {
+            x = put(buffer, area, x, area.y, level_mark(level), theme.level(level));
+            x = put(buffer, area, x + 1, area.y, level.name(), theme.dim()) + 1;
+        }
+        x += 1;
+    }
     for (code, name) in (0_u8..).zip(Cause::NAMES).skip(1) {
         if x + 3 + name.len() as u16 > area.right() {
             break;

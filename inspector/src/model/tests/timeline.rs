@@ -1,12 +1,14 @@
 //! Lanes, occupancy and chains against what the records say when read one by one.
 
 use super::rows::blank_board;
-use super::{RUNTIME, board, events, loss, model, runtime};
+use super::{RUNTIME, START, board, events, loss, model, runtime};
 use crate::model::testing::{Tape, run, trace};
 use crate::model::{LaneCell, Poll, Runtime};
 use nexus_protocol::event::{
-    Cause, Event, Operation, OperationResult, PollResult, Subject, Verdict, WaitFor, WakeOutcome,
+    Cause, Event, Level, Operation, OperationResult, PollResult, Subject, Verdict, WaitFor,
+    WakeOutcome,
 };
+use nexus_protocol::fragment::Fragment;
 use nexus_protocol::{
     Direction, Interest, Readiness, Record, Seq, Stamp, StringId, TaskId, TokenId,
 };
@@ -330,4 +332,42 @@ fn the_recording_for_screens_has_what_they_need() {
     let rows = view.tasks.iter().map(|task| &task.row).chain(&view.finished);
     let longest = rows.map(|row| row.counters.longest).max();
     assert!(longest > Some(30_000_000), "one poll takes 30 ms");
+}
+
+#[test]
+fn what_the_application_says_is_in_its_cell_and_in_its_poll() {
+    let mut tape = Tape::new(RUNTIME, START, 4);
+    let first = tape.snapshot();
+    let task = tape.spawn(StringId::EMPTY, StringId::EMPTY);
+    let (text, start) = (Fragment::split("order=7").0, tape.now());
+    let mut said = Vec::new();
+    tape.poll(task, PollResult::Pending, |tape| {
+        for level in [Level::Info, Level::Error, Level::Info] {
+            tape.pass(100);
+            said.push(tape.record(Event::Log {
+                level,
+                message: StringId::EMPTY,
+                target: StringId::EMPTY,
+                location: StringId::EMPTY,
+                span: None,
+                texts: 1,
+                task: Some(task),
+                poll: None,
+            }));
+            said.push(tape.record(Event::Text { text }));
+        }
+    });
+    let last = tape.snapshot();
+    let model = model([board(first), events(tape.records())]);
+    let runtime = runtime(&model);
+    assert_eq!(runtime.view().totals, last.totals, "it changes nothing else");
+    let lane = runtime.lane(task, start, Stamp(start.0 + 400), 4);
+    let levels: Vec<_> = lane.cells.iter().map(LaneCell::level).collect();
+    assert_eq!(levels, [None, Some(Level::Info), Some(Level::Error), Some(Level::Info)]);
+    let whole = runtime.lane(task, start, Stamp(start.0 + 400), 1).cells[0];
+    assert_eq!((whole.level(), whole.logs), (Some(Level::Error), [0, 1, 0, 2, 0, 0]));
+    for &seq in &said {
+        let chain = runtime.explain(seq).expect("it was said in a poll");
+        assert_eq!(chain.others.iter().map(|record| record.seq).collect::<Vec<_>>(), said);
+    }
 }
