@@ -16,7 +16,7 @@ use crate::record::clock::{Clock, monotonic_ns};
 use crate::record::registry::Registry;
 use crate::record::strings::Strings;
 use nexus_protocol::frame::{Goodbye, KindFilter, Process, ServerFrame, Subscribe, VERSION};
-use nexus_protocol::trace::json::Writer;
+use nexus_protocol::trace::native::Writer;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 const DIRECTORY: &str = "NEXUS_DUMP_ON_PANIC";
 
 /// The ending of the files.
-const ENDING: &str = "json";
+const ENDING: &str = "nxt";
 
 /// How long after a dump the next one may begin.
 const PAUSE: Duration = Duration::from_secs(60);
