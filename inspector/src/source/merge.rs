@@ -177,11 +177,11 @@ impl Origin {
                 self.rename(name);
             }
             Event::SpanEntered { name, target, location, .. } => {
-                [name, target, location].map(|string| self.rename(string));
+                [name, target, location].into_iter().for_each(|string| self.rename(string));
             }
             Event::SpanExited { name, .. } => self.rename(name),
             Event::Log { message, target, location, .. } => {
-                [message, target, location].map(|string| self.rename(string));
+                [message, target, location].into_iter().for_each(|string| self.rename(string));
             }
             // No other event names a string. A kind added later that does has to be added here.
             Event::Turn { .. }
