@@ -81,7 +81,7 @@ pub fn server(frame: &ServerFrame, out: &mut Vec<u8>) {
 }
 
 /// Appends a frame with records that were never collected: what [`server`] does with
-/// [`ServerFrame::Events`](ServerFrame::Events), for those to whom every nanosecond counts.
+/// [`ServerFrame::Events`], for those to whom every nanosecond counts.
 ///
 /// The frame accounts for the records with these `numbers`; `count` of them are in it, and come from `records` in
 /// ascending order.

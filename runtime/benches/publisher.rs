@@ -109,13 +109,13 @@ fn stream(seconds: f64, rate: f64, records_an_exchange: f64) {
             let mut passed = 0.0;
             while passed < seconds {
                 passed = began.elapsed().as_secs_f64();
-                let due = passed * rate / records_an_exchange;
-                while f64::from(peers.made) < due {
-                    for _ in 0..BURST {
-                        peers.exchange().await;
-                    }
+                if f64::from(peers.made) >= passed * rate / records_an_exchange {
+                    time::sleep(Duration::from_millis(1)).await;
+                    continue;
                 }
-                time::sleep(Duration::from_millis(1)).await;
+                for _ in 0..BURST {
+                    peers.exchange().await;
+                }
             }
             done.send((passed, thread_cpu_ns() - cpu)).unwrap();
             let _ = ended.recv();

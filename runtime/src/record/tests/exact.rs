@@ -116,7 +116,7 @@ fn write_and_read() -> String {
         let Account { delivered, lost } = reader.thread.join().expect("a reader");
         assert_eq!(delivered + lost, RECORDS, "{what}");
         assert!(delivered >= RING as u64 / 2, "what is written last is always there");
-        assert!(lost > 0 || what == "eager", "{what}: it was overtaken");
+        assert!(SANITIZED || lost > 0 || what == "eager", "{what}: it was overtaken");
         told += &format!("\n{what}: {delivered} delivered, {lost} lost");
     }
     let (whole, changing) = looking.join().expect("who looks at the board");
