@@ -75,6 +75,9 @@ pub enum Command {
         /// Leave out what the target recorded before the attach
         #[arg(long)]
         no_history: bool,
+        /// Record events of these kinds only, such as wake,poll-end; the others are counted
+        #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
+        only: Vec<String>,
         /// Replace FILE if it exists
         #[arg(long)]
         force: bool,

@@ -8,7 +8,7 @@
 //! observed process's time. Its memory is bounded by [`Limits`], whatever the process does.
 
 use nexus_protocol::RuntimeId;
-use nexus_protocol::frame::{Goodbye, Process, RuntimeInfo, ServerFrame};
+use nexus_protocol::frame::{Goodbye, KindFilter, Process, RuntimeInfo, ServerFrame};
 use std::collections::BTreeMap;
 
 mod chain;
@@ -47,6 +47,7 @@ pub struct Model {
     process: Option<Process>,
     strings: Strings,
     runtimes: BTreeMap<RuntimeId, Runtime>,
+    filter: KindFilter,
     goodbye: Option<Goodbye>,
     frames: u64,
 }
@@ -60,6 +61,7 @@ impl Model {
             process: None,
             strings: Strings::default(),
             runtimes: BTreeMap::new(),
+            filter: KindFilter::ALL,
             goodbye: None,
             frames: 0,
         }
@@ -82,6 +84,7 @@ impl Model {
                 self.entry(runtime).events(records, next_seq, filtered);
             }
             ServerFrame::Loss { runtime, from, to } => self.entry(runtime).loss(from, to),
+            ServerFrame::Filter(kinds) => self.filter = kinds,
             ServerFrame::Goodbye(goodbye) => {
                 self.goodbye = Some(goodbye);
                 self.runtimes.values_mut().for_each(Runtime::end);
@@ -99,6 +102,12 @@ impl Model {
     #[must_use]
     pub fn strings(&self) -> &Strings {
         &self.strings
+    }
+
+    /// Which kinds of event are sent: what is not among them is missing, and not absent.
+    #[must_use]
+    pub fn filter(&self) -> KindFilter {
+        self.filter
     }
 
     /// Its runtimes, by id, those that have ended included.

@@ -4,6 +4,8 @@ use crate::cli::{Cli, Command, Observed};
 use crate::failure::Failure;
 use crate::target::Target;
 use clap_complete::Shell;
+use nexus_protocol::event::kind;
+use nexus_protocol::frame::KindFilter;
 use nexus_protocol::trace::Format;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +50,8 @@ pub struct Record {
     pub length: Option<Duration>,
     /// Whether to take in what was recorded before the attach.
     pub history: bool,
+    /// Which kinds of event.
+    pub kinds: KindFilter,
 }
 
 /// What to write anew, and how.
@@ -91,13 +95,14 @@ impl Action {
         };
         Ok(match command {
             Command::List { json } => Self::List { json },
-            Command::Record { observed, output, format, length, no_history, force } => {
+            Command::Record { observed, output, format, length, no_history, only, force } => {
                 Self::Record(Record {
                     target: needed(observed, "record")?,
                     format: format_of(format.as_deref(), &output),
                     output: output_at(&output, force),
                     length: length.as_deref().map(duration).transpose()?,
                     history: !no_history,
+                    kinds: kinds(&only)?,
                 })
             }
             Command::Replay { file } => Self::Inspect(Some(trace_at(file))),
@@ -166,6 +171,20 @@ fn duration(text: &str) -> Result<Duration, Failure> {
     Ok(length)
 }
 
+/// The kinds of event with these words; all, if there is no word.
+fn kinds(words: &[String]) -> Result<KindFilter, Failure> {
+    let code = |word: &String| {
+        let codes = (0_u8..).zip(kind::NAMES).skip(1);
+        let found = codes.into_iter().find(|(_, name)| name == word).map(|(code, _)| code);
+        found.ok_or_else(|| {
+            let known = kind::NAMES[1..].join(", ");
+            Failure::usage(format!("{word:?} is no kind of event: choose among {known}"))
+        })
+    };
+    let codes = words.iter().map(code).collect::<Result<Vec<_>, _>>()?;
+    Ok(if codes.is_empty() { KindFilter::ALL } else { KindFilter::of(codes) })
+}
+
 /// Reads a length of time: a number, possibly with a fraction, and `ms`, `s` (or nothing), `m` or `h`.
 fn length(text: &str) -> Result<Duration, Failure> {
     let wrong = || {
@@ -218,8 +237,23 @@ mod tests {
             format: Format::Json,
             length: Some(Duration::from_secs(5)),
             history: false,
+            kinds: KindFilter::ALL,
         };
         assert_eq!(action(&line).unwrap(), Action::Record(expected));
+    }
+
+    #[test]
+    fn kinds_of_event_are_named_as_in_traces() {
+        let kinds = |only: &str| match action(&["record", "demo", "-o", "-", "--only", only]) {
+            Ok(Action::Record(record)) => Ok(record.kinds),
+            Err(failure) => Err(failure.to_string()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(kinds("wake,poll-end").unwrap(), KindFilter::of([kind::WAKE, kind::POLL_END]));
+        assert_eq!(kinds("turn").unwrap(), KindFilter::of([kind::TURN]));
+        let failure = kinds("wakes").unwrap_err();
+        assert!(failure.contains("\"wakes\"") && failure.contains("poll-start"), "{failure}");
+        assert!(kinds("none").is_err(), "it is not the name of a kind");
     }
 
     #[test]

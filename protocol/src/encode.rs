@@ -40,6 +40,7 @@ pub mod frame_kind {
     pub const SERVER_EVENTS: u8 = 133;
     pub const SERVER_LOSS: u8 = 134;
     pub const SERVER_GOODBYE: u8 = 135;
+    pub const SERVER_FILTER: u8 = 136;
     /// The last frame of a native trace; never on a wire.
     pub const TRACE_SUMMARY: u8 = 192;
 }
@@ -73,6 +74,9 @@ pub fn server(frame: &ServerFrame, out: &mut Vec<u8>) {
             put(out, u64::from(runtime.0));
             put(out, *from);
             put(out, *to);
+        }),
+        ServerFrame::Filter(kinds) => framed(out, frame_kind::SERVER_FILTER, |out| {
+            out.extend_from_slice(&kinds.0.to_le_bytes());
         }),
         ServerFrame::Goodbye(reason) => {
             framed(out, frame_kind::SERVER_GOODBYE, |out| goodbye(reason, out));

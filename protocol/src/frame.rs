@@ -4,7 +4,7 @@
 //! Their bytes are the business of `encode` and `decode`, and of SPEC.md.
 
 use crate::board::Snapshot;
-use crate::event::Record;
+use crate::event::{Record, kind};
 use crate::ids::{RuntimeId, Seq, Stamp, StringId};
 use std::fmt;
 
@@ -140,6 +140,9 @@ pub enum ServerFrame {
         /// Number after the last one.
         to: Seq,
     },
+    /// From here on only events of these kinds are sent, as the client has asked for; the others count as filtered. Sent
+    /// when that changes; before the first such frame it is [`KindFilter::ALL`].
+    Filter(KindFilter),
     /// The last frame.
     Goodbye(Goodbye),
 }
@@ -153,6 +156,18 @@ impl KindFilter {
     pub const ALL: Self = Self(u64::MAX);
     /// Nothing.
     pub const NONE: Self = Self(0);
+
+    /// Events of these kinds.
+    #[must_use]
+    pub fn of(kinds: impl IntoIterator<Item = u8>) -> Self {
+        Self(kinds.into_iter().fold(0, |bits, kind| bits | 1 << kind.min(63)))
+    }
+
+    /// The words of the kinds that are wanted, as far as this version knows them.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let known = (0_u8..).zip(kind::NAMES).skip(1);
+        known.filter(move |(kind, _)| self.wants(*kind)).map(|(_, name)| name)
+    }
 
     /// Whether events of this kind are wanted. Kinds beyond 63 share the last bit.
     #[must_use]

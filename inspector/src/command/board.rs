@@ -118,7 +118,10 @@ impl Collected {
                     .and_modify(|(_, last)| last.clone_from(&snapshot))
                     .or_insert_with(|| (snapshot.clone(), snapshot));
             }
-            ServerFrame::Events { .. } | ServerFrame::Loss { .. } | ServerFrame::Goodbye(_) => {}
+            ServerFrame::Events { .. }
+            | ServerFrame::Loss { .. }
+            | ServerFrame::Filter(_)
+            | ServerFrame::Goodbye(_) => {}
         }
     }
 

@@ -33,7 +33,8 @@ pub(crate) fn run(options: options::Record) -> anyhow::Result<Exit> {
     // Before anything is attached to or started: a file that cannot be written is the cheaper surprise.
     let mut output = Output::create(&options.output)?;
     let end_wanted = EndWanted::watch().context("cannot watch for signals")?;
-    let subscribe = Subscribe { history: options.history, ..source::EVERYTHING };
+    let subscribe =
+        Subscribe { history: options.history, kinds: options.kinds, ..source::EVERYTHING };
     let opened = match source::open(&options.target, subscribe, ProgramOutput::ToStderr) {
         Ok(opened) => opened,
         Err(failure) => {

@@ -61,6 +61,8 @@ impl Merge {
             ServerFrame::Loss { runtime, from, to } => {
                 vec![ServerFrame::Loss { runtime: self.runtime_id(origin, runtime), from, to }]
             }
+            // All are asked for the same.
+            ServerFrame::Filter(kinds) => vec![ServerFrame::Filter(kinds)],
             ServerFrame::Goodbye(_) => Vec::new(),
         }
     }

@@ -16,7 +16,7 @@ use crate::model::Certainty;
 use crate::source::{Ending, Mode};
 use crate::text;
 use nexus_protocol::board::Activity;
-use nexus_protocol::frame::Goodbye;
+use nexus_protocol::frame::{Goodbye, KindFilter};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -225,6 +225,12 @@ fn losses(app: &App, theme: &Theme) -> Vec<Piece> {
         }
         Certainty::Stale(_) => pieces.push(piece("rows may be stale", theme.notice(), 1)),
         Certainty::Exact | Certainty::NoSnapshot => {}
+    }
+    let filter = app.model.filter();
+    if filter != KindFilter::ALL {
+        let kinds: Vec<_> = filter.names().collect();
+        let kinds = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
+        pieces.push(piece(format!("events: {kinds} only"), theme.notice(), 1));
     }
     let lost = counts.lost - counts.before;
     let style = if lost == 0 { theme.dim() } else { theme.bad() };

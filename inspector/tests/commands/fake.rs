@@ -122,6 +122,9 @@ impl Session {
                 }
                 ClientFrame::Subscribe(subscribe) => {
                     self.wants = Some(subscribe.kinds);
+                    if subscribe.kinds != KindFilter::ALL {
+                        self.say(&ServerFrame::Filter(subscribe.kinds));
+                    }
                     self.say(&strings());
                     self.snapshot();
                     if self.conduct == Conduct::Wrapped {
@@ -173,10 +176,13 @@ impl Session {
                 Conduct::Busy | Conduct::Loses | Conduct::Off | Conduct::Wrapped => {}
             }
         }
-        let records = (self.next_seq..self.next_seq + BATCH).map(turn).collect();
+        let wanted =
+            |record: &Record| self.wants.is_some_and(|kinds| kinds.wants(record.event.kind()));
+        let records: Vec<_> =
+            (self.next_seq..self.next_seq + BATCH).map(turn).filter(wanted).collect();
         self.next_seq += BATCH;
-        let next_seq = self.next_seq;
-        self.say(&ServerFrame::Events { runtime: RuntimeId(1), records, next_seq, filtered: 0 });
+        let (next_seq, filtered) = (self.next_seq, BATCH - records.len() as u64);
+        self.say(&ServerFrame::Events { runtime: RuntimeId(1), records, next_seq, filtered });
         false
     }
 

@@ -2,9 +2,12 @@
 
 use crate::fake::{BATCH, Conduct, Endpoint};
 use crate::inspector::{Ran, inspector, read, run, wait_for};
+use nexus_protocol::event::kind;
+use nexus_protocol::frame::{KindFilter, ServerFrame};
 use nexus_protocol::trace::{Reader, Reason};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
+use std::io::BufReader;
 use std::process::Stdio;
 
 #[test]
@@ -25,6 +28,37 @@ fn a_recording_of_some_time_is_whole_and_accounts_for_everything() {
     let ran = ran.says(&format!("{BATCH} lost"));
     let bytes = fs::metadata(&trace).unwrap().len();
     ran.says("t.json").says(&nexus_inspect::text::bytes(bytes));
+}
+
+#[test]
+fn what_a_filter_leaves_out_is_counted_and_the_trace_says_what_it_was() {
+    let endpoint = Endpoint::new(Conduct::Ends);
+    let socket = endpoint.socket.to_str().unwrap();
+    let record = |name: &str, only: &str| {
+        let trace = endpoint.directory().join(name);
+        let arguments = ["record", socket, "--only", only, "-o", trace.to_str().unwrap()];
+        let ran = run(endpoint.directory(), &arguments).exits_with(3);
+        let said = Reader::new(BufReader::new(fs::File::open(&trace).unwrap()));
+        let filters = said.filter_map(|frame| match frame.unwrap() {
+            ServerFrame::Filter(kinds) => Some(kinds),
+            _ => None,
+        });
+        (ran, read(&trace), filters.collect::<Vec<_>>())
+    };
+    for name in ["some.json", "some.nxt"] {
+        let (ran, (records, summary), filters) = record(name, "wake,poll-end");
+        let summary = summary.unwrap();
+        assert_eq!((records, summary.filtered(), summary.recorded()), (0, 3 * BATCH, 3 * BATCH));
+        assert!(summary.complete(), "nothing is missing without a word");
+        assert_eq!(filters, [KindFilter::of([kind::WAKE, kind::POLL_END])]);
+        ran.says("filtered out");
+    }
+    let json = fs::read_to_string(endpoint.directory().join("some.json")).unwrap();
+    assert!(json.contains(r#"{"kind":"filter","kinds":["wake","poll-end"],"#), "for people, too");
+    assert_eq!(record("turns.json", "turn").1.0, 3 * BATCH);
+    run(endpoint.directory(), &["record", socket, "--only", "wakes", "-o", "-"])
+        .exits_with(2)
+        .says("\"wakes\" is no kind of event");
 }
 
 #[test]

@@ -18,13 +18,14 @@ pub(crate) fn conversation(bytes: &[u8]) -> (Vec<ServerFrame>, Vec<ClientFrame>)
     let mut choices = Choices { bytes };
     let (mut server, mut client) = (Vec::new(), Vec::new());
     while !choices.bytes.is_empty() {
-        match choices.byte() % 12 {
+        match choices.byte() % 13 {
             0 => server.push(hello(&mut choices)),
             1 => server.push(ServerFrame::Runtime(runtime_info(&mut choices))),
             2 => server.push(strings(&mut choices)),
             3 => server.push(ServerFrame::Snapshot(Box::new(snapshot(&mut choices)))),
             4 => server.push(loss(&mut choices)),
             5 => server.push(ServerFrame::Goodbye(goodbye(&mut choices))),
+            7 => server.push(ServerFrame::Filter(KindFilter(choices.number()))),
             6 => client.push(client_frame(&mut choices)),
             _ => server.push(events(&mut choices)),
         }

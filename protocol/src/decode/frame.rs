@@ -31,6 +31,9 @@ impl Payload for ServerFrame {
             },
             frame_kind::SERVER_EVENTS => event::batch(payload, skipped)?,
             frame_kind::SERVER_LOSS => loss(payload)?,
+            frame_kind::SERVER_FILTER => {
+                Self::Filter(KindFilter(u64::from_le_bytes(payload.array("kinds of a filter")?)))
+            }
             frame_kind::SERVER_GOODBYE => Self::Goodbye(goodbye(payload)?),
             _ => return Ok(Outcome::Unknown),
         }))

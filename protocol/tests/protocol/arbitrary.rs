@@ -549,6 +549,7 @@ pub(crate) fn later_frame() -> BoxedStrategy<ServerFrame> {
             let (runtime, to) = (RuntimeId(runtime), from.saturating_add(count));
             ServerFrame::Loss { runtime, from, to }
         }),
+        1 => any::<u64>().prop_map(|kinds| ServerFrame::Filter(KindFilter(kinds))),
         1 => goodbye().prop_map(ServerFrame::Goodbye),
     ]
     .boxed()

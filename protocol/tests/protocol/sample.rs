@@ -6,7 +6,7 @@ use nexus_protocol::board::{
 use nexus_protocol::event::{
     Address, Cause, Cycle, Level, Operation, OperationResult, PollResult, RefusalReason, Side,
     SourceKind, Subject, TaskOutcome, TimerAction, TransitionReason, TurnMode, Verdict, WaitFor,
-    WaitOutcome, WakeOutcome, WokenBy,
+    WaitOutcome, WakeOutcome, WokenBy, kind,
 };
 use nexus_protocol::fragment::Fragment;
 use nexus_protocol::frame::{
@@ -50,6 +50,7 @@ pub(crate) fn server() -> Vec<ServerFrame> {
         ServerFrame::Loss { runtime: RUNTIME, from: 0, to: 1000 },
         events(),
         ServerFrame::Events { runtime: RUNTIME, records: vec![], next_seq: 1056, filtered: 3 },
+        ServerFrame::Filter(KindFilter::of([kind::WAKE, kind::POLL_END, 200])),
         ServerFrame::Goodbye(Goodbye::Finished),
     ]
 }

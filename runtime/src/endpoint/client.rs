@@ -15,8 +15,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a client may take none of what is left for it, once nothing more will come.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a client may take none of what is left for it, once nothing more will come. It may write to a slow pipe, and
+/// its socket says that there is room again only when most of what it holds is taken.
+const FAREWELL: Duration = Duration::from_secs(30);
 
 /// How long a client may take for the rest of a frame that it has begun.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(1);
@@ -133,6 +134,11 @@ impl Client {
     /// Whether it counts among the clients that there may be: those that have said hello and not goodbye.
     pub(super) fn has_a_place(&self) -> bool {
         matches!(self.stage, Stage::Open(_))
+    }
+
+    /// Whether it has not said who it is.
+    pub(super) fn awaits_hello(&self) -> bool {
+        matches!(self.stage, Stage::AwaitsHello)
     }
 
     /// Whether what it says is still listened to. If not, it must not be waited for either: it would never be quiet.

@@ -92,6 +92,8 @@ pub(super) struct Publisher {
     registry_version: u64,
     strings_sent: usize,
     kinds: KindFilter,
+    /// The filter that the client has been told of.
+    kinds_told: KindFilter,
     snapshots: Snapshots,
     subscribed: bool,
     paused: bool,
@@ -142,6 +144,7 @@ impl Publisher {
             registry_version,
             strings_sent: 0,
             kinds: KindFilter::ALL,
+            kinds_told: KindFilter::ALL,
             snapshots: Snapshots { every: None, next: None },
             subscribed: false,
             paused: false,
@@ -233,6 +236,13 @@ impl Publisher {
         let mut progress = Progress::default();
         if !self.subscribed || self.paused {
             return progress;
+        }
+        if self.kinds != self.kinds_told {
+            if !has_room(sink) {
+                return Progress { blocked: true, ..progress };
+            }
+            self.kinds_told = self.kinds;
+            sink.queue(&ServerFrame::Filter(self.kinds));
         }
         if has_room(sink) && self.snapshots.next.is_some_and(|next| next <= now) {
             self.snapshots.next = self.snapshots.every.map(|every| now + every);

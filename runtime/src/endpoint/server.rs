@@ -215,11 +215,13 @@ impl Server {
             }
         };
         // Those that have not said hello, or are leaving, must not pile up: the oldest of them had its time.
-        if self.clients.len() >= 2 * MAX_CLIENTS
-            && let Some(oldest) = self.clients.iter().position(|client| !client.has_a_place())
-        {
-            tracing::warn!(target: TARGET, ?peer, "there are too many connections");
-            self.clients.remove(oldest).turn_away();
+        if self.clients.len() >= 2 * MAX_CLIENTS {
+            let oldest = |which: fn(&Client) -> bool| self.clients.iter().position(which);
+            let silent = oldest(Client::awaits_hello);
+            if let Some(client) = silent.or_else(|| oldest(|client| !client.has_a_place())) {
+                tracing::warn!(target: TARGET, ?peer, "there are too many connections");
+                self.clients.remove(client).turn_away();
+            }
         }
         self.clients.push(Client::new(stream, now));
     }

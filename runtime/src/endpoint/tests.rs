@@ -138,12 +138,12 @@ impl Peer {
     fn receive_until(&mut self, is_done: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !is_done(self) {
-            assert!(Instant::now() < deadline, "it did not come: {:?}", self.frames);
+            assert!(Instant::now() < deadline, "it did not come in {} frames", self.frames.len());
             match self.client.next().unwrap() {
                 Received::Frame(ServerFrame::Goodbye(goodbye)) => self.goodbye = Some(goodbye),
                 Received::Frame(frame) => self.frames.push(frame),
                 Received::Idle => {}
-                Received::Closed => panic!("closed after {:?}", self.frames),
+                Received::Closed => panic!("closed after {} frames", self.frames.len()),
             }
         }
     }

@@ -68,7 +68,7 @@ impl Account {
             }
             ServerFrame::Loss { runtime, to, .. } => self.advance(*runtime, *to, None),
             ServerFrame::Goodbye(goodbye) => self.finished |= *goodbye == Goodbye::Finished,
-            ServerFrame::Strings { .. } | ServerFrame::Snapshot(_) => {}
+            ServerFrame::Strings { .. } | ServerFrame::Snapshot(_) | ServerFrame::Filter(_) => {}
         }
     }
 

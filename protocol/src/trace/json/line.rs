@@ -130,6 +130,11 @@ pub(super) struct RangeLine {
 }
 
 #[derive(Deserialize)]
+pub(super) struct FilterLine {
+    pub(super) bits: u64,
+}
+
+#[derive(Deserialize)]
 pub(super) struct GoodbyeLine<'a> {
     #[serde(borrow)]
     pub(super) reason: Text<'a>,

@@ -1,10 +1,12 @@
 //! Lines to frames.
 
-use super::line::{EventLine, GoodbyeLine, Head, Intern, Outside, RangeLine, SnapshotLine};
+use super::line::{
+    EventLine, FilterLine, GoodbyeLine, Head, Intern, Outside, RangeLine, SnapshotLine,
+};
 use super::line::{RuntimeObject, SummaryObject};
 use super::{BEGINNING, Reason, RuntimeSummary, Summary, TraceError, VERSION};
 use crate::event::Record;
-use crate::frame::{Goodbye, ServerFrame};
+use crate::frame::{Goodbye, KindFilter, ServerFrame};
 use crate::ids::{RuntimeId, Seq, Stamp, StringId};
 use crate::limits;
 use serde::Deserialize;
@@ -239,6 +241,10 @@ impl<R: BufRead> Reader<R> {
             "runtime" => {
                 let info: RuntimeObject<'_> = self.parse(line)?;
                 self.hand_out(ServerFrame::Runtime(info.into()));
+            }
+            "filter" => {
+                let filter: FilterLine = self.parse(line)?;
+                self.hand_out(ServerFrame::Filter(KindFilter(filter.bits)));
             }
             "goodbye" => {
                 let goodbye = goodbye(&self.parse(line)?);

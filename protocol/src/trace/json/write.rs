@@ -104,6 +104,11 @@ impl<W: Write> Writer<W> {
                 self.events(*runtime, records, *next_seq, *filtered)?;
             }
             (_, ServerFrame::Loss { runtime, from, to }) => self.loss(*runtime, *from, *to),
+            (_, ServerFrame::Filter(kinds)) => self.line(|line| {
+                line.word("kind", "filter");
+                line.words("kinds", kinds.names());
+                line.number("bits", kinds.0);
+            }),
             (_, ServerFrame::Goodbye(reason)) => self.goodbye(reason),
         }
         self.write_full_buffer()

@@ -273,8 +273,7 @@ fn the_queue_of_a_client_that_does_not_read_is_bounded() {
     let clock = Clock::of_process();
     let mut timeline = Timeline::new(clock.first_anchor());
     timeline.refine(clock);
-    let clock = Present::Now(clock);
-    let sources = Sources { registry, strings, timeline: &timeline, clock };
+    let sources = Sources { registry, strings, timeline: &timeline, clock: Present::Now(clock) };
     let mut publisher = Publisher::new(&registry.runtimes(), registry.version());
     let mut heap = Heap::default();
     for _ in 0..20 {

@@ -9,7 +9,7 @@ const WIDE: usize = 1 << 16;
 const NARROW: usize = 64;
 
 fn only(kinds: &[u8]) -> KindFilter {
-    KindFilter(kinds.iter().fold(0, |bits, kind| bits | 1 << kind))
+    KindFilter::of(kinds.iter().copied())
 }
 
 /// Records a round of events of four kinds: how many there are of each.
@@ -122,6 +122,9 @@ fn a_filter_can_be_changed_and_says_nothing_of_what_was_sent_before() {
     mix(&recorder);
     peer.finish();
     assert_eq!(peer.account(1, 0), (13 + 7, 6, 0, 26));
+    let told = |frame: &&ServerFrame| matches!(frame, ServerFrame::Filter(_));
+    let told: Vec<_> = peer.frames.iter().filter(told).collect();
+    assert_eq!(told, [&ServerFrame::Filter(only(&[kind::TIMER]))], "nothing is left out unsaid");
 }
 
 #[test]
