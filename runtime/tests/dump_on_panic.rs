@@ -3,7 +3,7 @@
 use nexus_protocol::board::Activity;
 use nexus_protocol::event::Event;
 use nexus_protocol::frame::{Goodbye, ServerFrame};
-use nexus_protocol::trace::Reader;
+use nexus_protocol::trace::native::Reader;
 use nexus_protocol::{Seq, TaskId};
 use nexus_runtime::{Builder, spawn, task};
 use std::fs::{self, File};

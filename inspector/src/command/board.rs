@@ -147,13 +147,13 @@ impl Collected {
     }
 
     fn finish(self, title: &str, ending: Option<Ending>) -> Result<Boards, Failure> {
+        let off: Vec<_> = self.off().cloned().collect();
         let Some(process) = self.process else {
             return Err(nothing(title, ending));
         };
         if let Some(Ending::Failed(why)) = ending {
             return Err(Failure::local_io(format!("{title}: {why}")));
         }
-        let off: Vec<_> = self.off().cloned().collect();
         if self.boards.is_empty() && off.is_empty() {
             return Err(Failure::target(format!(
                 "{title} has no runtime that could be looked at: none is inside block_on"
