@@ -398,10 +398,10 @@ fn what_the_application_says_is_told_with_its_poll() {
     };
     let lines = told(&chain);
     let expected = [
-        ("span", "quotes id=7, for 1.00 µs"),
         ("warn", "feed: heartbeat"),
         ("debug", "feed: heartbeat reason=\"a␛[31m\""),
         ("error", "feed: number 8"),
+        ("span", "quotes id=7, for 1.00 µs"),
     ];
     let expected = expected.map(|(label, text)| (label.to_owned(), text.to_owned()));
     assert_eq!(lines, expected, "control characters never reach the terminal");
@@ -411,5 +411,5 @@ fn what_the_application_says_is_told_with_its_poll() {
     }
     let lines = told(&chain);
     assert_eq!(lines.len(), 9);
-    assert_eq!(lines[8].1, "and 32 more spans and lines");
+    assert_eq!(lines[8].1, "and 32 more lines and spans");
 }

@@ -248,42 +248,53 @@ impl Speaker<'_> {
         Some(note("did", told.join("; "), Tone::Plain))
     }
 
-    /// What the application said in a poll, and the spans that it entered there.
+    /// What the application said in a poll, and behind that the spans that it entered there.
     fn said_notes(&self, chain: &Chain) -> Vec<Note> {
         const SHOWN: usize = 8;
-        let (mut notes, mut entered, mut more) = (Vec::<Note>::new(), Vec::new(), 0);
+        let (mut said, mut spans) = (Vec::<Note>::new(), Vec::<Note>::new());
+        let (mut entered, mut more) = (Vec::new(), 0);
+        // What a piece of text belongs to.
+        let mut last_is_span = false;
         for record in &chain.others {
             match record.event {
-                Event::Log { .. } | Event::SpanEntered { .. } if notes.len() == SHOWN => more += 1,
+                Event::Log { .. } | Event::SpanEntered { .. }
+                    if said.len() + spans.len() == SHOWN =>
+                {
+                    more += 1;
+                }
                 Event::Log { level, .. } => {
                     let text = self.said(record).unwrap_or_default();
-                    notes.push(note(level.name(), text, level_tone(level)));
+                    said.push(note(level.name(), text, level_tone(level)));
+                    last_is_span = false;
                 }
                 Event::SpanEntered { span, name, texts, .. } => {
-                    entered.push((span, notes.len()));
+                    entered.push((span, spans.len()));
                     let name = text::clean(self.strings.get(name));
                     let space = if texts == 0 { "" } else { " " };
-                    notes.push(note("span", format!("{name}{space}"), Tone::Quiet));
+                    spans.push(note("span", format!("{name}{space}"), Tone::Quiet));
+                    last_is_span = true;
                 }
                 Event::SpanExited { span, entered: since, .. } => {
                     let known = entered.iter().rposition(|&(known, _)| known == span);
                     if let Some((_, index)) = known.map(|index| entered.remove(index)) {
                         let took = text::duration_ns(record.at.since(since));
-                        notes[index].text.push_str(&format!(", for {took}"));
+                        spans[index].text.push_str(&format!(", for {took}"));
                     }
                 }
                 Event::Text { text: piece } if more == 0 => {
-                    if let Some(last) = notes.last_mut() {
-                        last.text.push_str(&text::clean(piece.as_str()));
+                    let told = if last_is_span { spans.last_mut() } else { said.last_mut() };
+                    if let Some(told) = told {
+                        told.text.push_str(&text::clean(piece.as_str()));
                     }
                 }
                 _ => {}
             }
         }
+        said.append(&mut spans);
         if more > 0 {
-            notes.push(note("", format!("and {more} more spans and lines"), Tone::Quiet));
+            said.push(note("", format!("and {more} more lines and spans"), Tone::Quiet));
         }
-        notes
+        said
     }
 
     /// The beginning of what the application said: which part of it, and the message. Texts follow, if there are any.
