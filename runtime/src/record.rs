@@ -100,7 +100,7 @@ const SWITCH: &str = "NEXUS_RECORDER";
 const MAP: &str = "NEXUS_INSPECT_MAP";
 
 /// The `tracing` target of what the recorder has to say.
-const TARGET: &str = "nexus::recorder";
+const TARGET: &str = "nexus::runtime";
 
 /// What the builder decides about recording.
 #[derive(Clone, Debug)]

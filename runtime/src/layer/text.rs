@@ -167,7 +167,7 @@ mod tests {
         for filler in ["x", "ß", "…", "🦀"] {
             text.clear();
             assert!(text.is_empty() && text.pieces().is_empty());
-            for _ in 0..KEPT {
+            for _ in 0..=KEPT {
                 text.push(filler);
             }
             let pieces = text.pieces();

@@ -85,7 +85,7 @@ impl Builder {
         let id = next_runtime_id();
         let recorder = Recorder::new(id, &self.record).unwrap_or_else(|error| {
             // The loop is not to fail because it cannot be observed.
-            tracing::warn!(target: "nexus::recorder", %error, "no memory to record to");
+            tracing::warn!(target: "nexus::runtime", %error, "no memory to record to");
             let off = record::Options { enabled: false, ..self.record.clone() };
             Recorder::new(id, &off).expect("a recorder that is off needs no memory")
         });
