@@ -46,6 +46,8 @@ pub fn draw(buffer: &mut Buffer, area: Rect, app: &App, theme: &Theme) {
 
 fn count(pane: Pane, app: &App) -> Option<String> {
     match pane {
+        // Nobody has counted them.
+        _ if app.is_off() => None,
         Pane::Tokens => Some(text::short_count(app.view.tokens.len() as u64)),
         Pane::Tasks => Some(text::short_count(app.view.tasks.len() as u64)),
         Pane::Timeline => None,
@@ -56,6 +58,7 @@ fn count(pane: Pane, app: &App) -> Option<String> {
 /// How the pane on top is arranged.
 fn note(app: &App) -> String {
     match app.pane {
+        _ if app.is_off() => String::new(),
         Pane::Tokens => table_note(&app.tokens, &app.filter),
         Pane::Tasks => table_note(&app.tasks, &app.filter),
         Pane::Timeline => {
