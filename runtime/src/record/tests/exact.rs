@@ -387,8 +387,7 @@ fn is_filter_allowed() -> bool {
     // SAFETY: there is no filter at a null pointer, which the kernel says if it knows the call at all.
     let tried = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, 0) };
     let error = std::io::Error::last_os_error().raw_os_error();
-    let is_allowed = no_new_rights == 0 && tried == -1 && error == Some(libc::EFAULT);
-    is_allowed
+    no_new_rights == 0 && tried == -1 && error == Some(libc::EFAULT)
 }
 
 /// From here on, the first system call of this thread ends the process, except for reading the clock where that takes one.
