@@ -4,8 +4,8 @@
 //! process lives, the copy is of several moments; what changed while it was made is found by a second look, and counts as
 //! lost (records) or as changing (rows). Totals may then be a few records older or younger than they say.
 //!
-//! Stamps are converted by the anchors in the header. If the machine is still the same as then, this moment is one more:
-//! then also a process that died after a millisecond has its clock measured over minutes.
+//! Stamps are converted by the anchors in the header, which the process has noted as it ran. If it has not, since its
+//! thread was stuck from the beginning, and the machine is still the same as then, this moment serves as another one.
 
 use super::publisher::{Present, Publisher, Sink, Sources};
 use super::snapshot;
@@ -109,16 +109,16 @@ impl Remains {
         let texts = Texts::within(&memory, &layout).read();
         let same_boot = identity.boot != [0; 2] && identity.boot == boot_id();
         let comparable = same_boot && identity.clock == Clock::of_process();
-        let mut timeline = Timeline::new(identity.first_anchor);
-        // The later anchor makes the better line, but what the process noted last may be all there is.
-        timeline.add(if comparable { identity.clock.anchor() } else { header.anchor() });
+        let last = last_moment(&recording, &header, &identity);
+        let (first, noted) = (identity.first_anchor, header.anchor());
+        let measured = noted.ticks.saturating_sub(first.ticks);
+        let is_long = measured >= last.0.saturating_sub(first.ticks) / 4;
+        let mut timeline = Timeline::new(first);
+        timeline.add(if is_long || !comparable { noted } else { identity.clock.anchor() });
         let ended = header.ended();
         let alive = mapped && ended.is_never();
-        let present = if alive && comparable {
-            Present::Now(identity.clock)
-        } else {
-            Present::Was(last_moment(&recording, &header, &identity))
-        };
+        let present =
+            if alive && comparable { Present::Now(identity.clock) } else { Present::Was(last) };
         let runtime = Observed::remembered(&identity, ended, recording);
         Ok(Self {
             process: identity.process,

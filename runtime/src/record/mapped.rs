@@ -178,6 +178,12 @@ fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     if getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < bytes) {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
+    // Where there is not enough, the attempt would take for a moment all that is left to others. A file system without a
+    // size of its own, as a memfd's, says zero.
+    let system = rustix::fs::fstatvfs(file)?;
+    if system.f_blocks > 0 && system.f_bavail.saturating_mul(system.f_frsize) < bytes {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
     file.set_len(bytes)?;
     loop {
         match fallocate(file, FallocateFlags::empty(), 0, bytes) {
