@@ -51,7 +51,7 @@ fn draw_pane(buffer: &mut Buffer, area: ratatui::layout::Rect, app: &App, theme:
         return;
     }
     if app.is_off() {
-        let why = "not recorded: the recorder of this runtime is off (NEXUS_RECORDER=off, or its Builder)";
+        let why = "not recorded: the recorder of this runtime is off";
         tables::draw_empty(buffer, area, why, theme);
         return;
     }

@@ -56,11 +56,11 @@ impl Read for Taken {
         match self.manner {
             Manner::Eagerly | Manner::Filtering => self.stream.read(buffer),
             Manner::Sleepily => {
-                thread::sleep(if number % 8 == 0 { PAUSE } else { Duration::ZERO });
+                thread::sleep(if number.is_multiple_of(8) { PAUSE } else { Duration::ZERO });
                 self.stream.read(buffer)
             }
             Manner::InPieces => {
-                thread::sleep(if number % 32 == 0 { PAUSE } else { Duration::ZERO });
+                thread::sleep(if number.is_multiple_of(32) { PAUSE } else { Duration::ZERO });
                 let piece = buffer.len().min(997);
                 self.stream.read(&mut buffer[..piece])
             }

@@ -143,7 +143,10 @@ impl Collected {
 
     /// Live runtimes whose recorder is off.
     fn off(&self) -> impl Iterator<Item = &RuntimeInfo> {
-        self.infos.values().filter(|info| info.ended.is_never() && !info.is_recorded())
+        let is_off = |info: &&RuntimeInfo| {
+            info.ended.is_never() && !info.is_recorded() && !self.boards.contains_key(&info.id)
+        };
+        self.infos.values().filter(is_off)
     }
 
     fn finish(self, title: &str, ending: Option<Ending>) -> Result<Boards, Failure> {

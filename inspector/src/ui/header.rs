@@ -76,8 +76,10 @@ fn identity(app: &App, theme: &Theme) -> Vec<Piece> {
             }
             pieces.push(piece(name, theme.strong(), 0));
             pieces.push(piece(format!("pid {}", process.pid), theme.plain(), 3));
-            let up = text::duration_ns(app.view.at.since(process.started));
-            pieces.push(piece(format!("up {up}"), theme.plain(), 5));
+            if !app.is_off() {
+                let up = text::duration_ns(app.view.at.since(process.started));
+                pieces.push(piece(format!("up {up}"), theme.plain(), 5));
+            }
         }
     }
     pieces.extend(runtime(app, theme));
