@@ -139,12 +139,16 @@ impl Recording<'_> {
         match frame {
             ServerFrame::Hello { runtimes, .. } => runtimes.iter().for_each(|info| self.note(info)),
             ServerFrame::Runtime(info) => self.note(info),
-            ServerFrame::Events { runtime, .. } => drop(self.told.entry(*runtime).or_default()),
+            ServerFrame::Events { runtime, .. } => {
+                self.told.entry(*runtime).or_default();
+            }
             // The first of all records, and nothing else told before: the ring had gone around.
             ServerFrame::Loss { runtime, from: 0, to } => {
-                drop(self.told.entry(*runtime).or_insert(*to))
+                self.told.entry(*runtime).or_insert(*to);
             }
-            ServerFrame::Loss { runtime, .. } => drop(self.told.entry(*runtime).or_default()),
+            ServerFrame::Loss { runtime, .. } => {
+                self.told.entry(*runtime).or_default();
+            }
             _ => {}
         }
         self.writer.frame(frame).context("cannot write the trace")
