@@ -4,6 +4,7 @@ use rustix::thread::{CpuSet, Pid};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::fs;
 use std::io;
+use std::path::Path;
 
 /// The processors that the cells use.
 #[derive(Clone, Copy, Debug)]
@@ -61,11 +62,20 @@ pub(crate) fn cpu_of_all_but_ns(excluded: Pid) -> io::Result<f64> {
         if thread.file_name().to_str() == Some(&excluded.to_string()) {
             continue;
         }
-        let line = fs::read_to_string(thread.path().join("schedstat"))?;
-        let on_cpu = line.split(' ').next().and_then(|field| field.parse::<f64>().ok());
-        total += on_cpu.ok_or(io::ErrorKind::InvalidData)?;
+        total += on_cpu_ns(&thread.path())?;
     }
     Ok(total)
+}
+
+/// The processor time that this thread of the process has used, in nanoseconds; as exact.
+pub(crate) fn cpu_of_ns(thread: Pid) -> io::Result<f64> {
+    on_cpu_ns(Path::new(&format!("/proc/self/task/{thread}")))
+}
+
+fn on_cpu_ns(thread: &Path) -> io::Result<f64> {
+    let line = fs::read_to_string(thread.join("schedstat"))?;
+    let on_cpu = line.split(' ').next().and_then(|field| field.parse().ok());
+    on_cpu.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Lines that say where the figures come from.

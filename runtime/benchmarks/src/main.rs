@@ -58,6 +58,7 @@ mod host;
 mod options;
 mod report;
 mod rounds;
+mod spread;
 mod versions;
 mod workloads;
 
@@ -66,6 +67,20 @@ use crate::host::Cpus;
 use crate::options::Options;
 use crate::workloads::{Size, Workload, system_calls};
 use std::process::ExitCode;
+
+/// The packages whose versions the report names.
+const CONTESTANTS: [&str; 10] = [
+    "nexus-inspect-runtime",
+    "tokio",
+    "nexus-async-rt",
+    "nexus-timer",
+    "async-executor",
+    "async-io",
+    "monoio",
+    "glommio",
+    "mio",
+    "io-uring",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -98,7 +113,7 @@ fn run(options: &Options) -> Result<(), String> {
     for line in host::description(cpus) {
         println!("{line}");
     }
-    println!("{}", versions::of_contestants());
+    println!("{}", versions::of(&CONTESTANTS));
     let mut all = Vec::new();
     for &workload in &options.workloads {
         let results = rounds::measure(workload, options);

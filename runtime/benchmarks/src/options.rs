@@ -4,15 +4,18 @@ use crate::contestants::Contestant;
 use crate::workloads::{Size, Workload};
 
 /// How to use it.
-pub(crate) const USAGE: &str = "\
-usage: benchmarks [--quick] [--only WORKLOAD]... [--contestant NAME]... [--rounds N] [--markdown] [--list]
+pub(crate) const USAGE: &str = concat!(
+    "usage: ",
+    env!("CARGO_BIN_NAME"),
+    " [--quick] [--only WORKLOAD]... [--contestant NAME]... [--rounds N] [--markdown] [--list]
 
   --quick            short cells, three rounds: shows that all works
   --only WORKLOAD    only workloads whose name begins so
-  --contestant NAME  only contestants whose name begins so, and the base of each workload
+  --contestant NAME  only contestants whose name begins so, and what they are compared with
   --rounds N         so many rounds, instead of what each workload has
   --markdown         tables for BENCHMARKS.md
-  --list             the names of workloads and contestants";
+  --list             the names of workloads and contestants"
+);
 
 /// What a run is to do.
 #[derive(Debug)]

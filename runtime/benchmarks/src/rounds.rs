@@ -5,16 +5,14 @@ use crate::contestants::Contestant;
 use crate::options::Options;
 use crate::workloads::{Row, Size, Workload};
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// What `benchmarks cell` begins its lines with.
+/// What a cell begins its lines with.
 const FIGURE: &str = "figure ";
 const NOTE: &str = "note ";
 const ABSENT: &str = "absent ";
-
-/// A cell that takes longer hangs: most take a second. Who hangs once is not tried again.
-const CELL_LIMIT: Duration = Duration::from_secs(20);
 
 /// All that came out for a workload.
 #[derive(Debug)]
@@ -37,7 +35,9 @@ impl Results {
 pub(crate) fn measure(workload: Workload, options: &Options) -> Results {
     let row = workload.row();
     let takes_part = |contestant: &Contestant| {
-        *contestant == row.base || options.contestants.contains(contestant)
+        let is_or_needs =
+            |chosen| chosen == *contestant || row.base_of(chosen) == Some(*contestant);
+        options.contestants.iter().copied().any(is_or_needs)
     };
     let mut cells: Vec<(Contestant, Result<Vec<Figure>, Absent>)> = row
         .contestants
@@ -93,7 +93,10 @@ fn run_cell(contestant: Contestant, workload: Workload, size: Size) -> Outcome {
     command.args(["cell", contestant.name(), workload.name(), size.name()]);
     // Switches of ours that would measure something else.
     command.env_remove("NEXUS_RECORDER").env_remove("NEXUS_INSPECT");
-    let output = output_within(command, CELL_LIMIT)?;
+    let sockets = SocketDirectory::new();
+    command.env("NEXUS_INSPECT_DIR", &sockets.0);
+    // Who hangs once is not tried again.
+    let output = output_within(command, workload.limit())?;
     let said = String::from_utf8_lossy(&output.stdout);
     let after = |prefix| said.lines().find_map(|line: &str| line.strip_prefix(prefix));
     if let Some(reason) = after(ABSENT) {
@@ -109,6 +112,21 @@ fn run_cell(contestant: Contestant, workload: Workload, size: Size) -> Outcome {
             let complaint = complaint.trim().replace('\n', " / ");
             Err(Absent(format!("failed ({}): {complaint}", output.status)))
         }
+    }
+}
+
+/// A directory for a cell's socket, where it finds nobody else's leftovers. The cell makes it; it is gone with this value.
+struct SocketDirectory(PathBuf);
+
+impl SocketDirectory {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("nexus-benchmarks-{}", std::process::id())))
+    }
+}
+
+impl Drop for SocketDirectory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

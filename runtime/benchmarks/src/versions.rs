@@ -1,23 +1,10 @@
 //! Which versions of the contestants are measured: what the committed lock file says.
 
-const LOCK: &str = include_str!("../Cargo.lock");
+const LOCK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock"));
 
-const NAMED: [&str; 10] = [
-    "nexus-inspect-runtime",
-    "tokio",
-    "nexus-async-rt",
-    "nexus-timer",
-    "async-executor",
-    "async-io",
-    "monoio",
-    "glommio",
-    "mio",
-    "io-uring",
-];
-
-/// `name version`, separated by commas. A package that is there in several versions is named with all of them.
-pub(crate) fn of_contestants() -> String {
-    let named: Vec<String> = NAMED
+/// `name version` of these packages, separated by commas. A package that is there in several versions is named with all of them.
+pub(crate) fn of(packages_named: &[&str]) -> String {
+    let named: Vec<String> = packages_named
         .iter()
         .map(|name| {
             let versions: Vec<&str> = packages()

@@ -1,6 +1,7 @@
 //! What is measured: the rows of the table, with their goals.
 
 pub(crate) mod echo;
+mod size;
 pub(crate) mod system_calls;
 pub(crate) mod tasks;
 pub(crate) mod timers;
@@ -9,6 +10,8 @@ pub(crate) mod woken;
 use crate::contestant::{self, Outcome};
 use crate::contestants::Contestant::{self, *};
 use crate::host::Cpus;
+use crate::workloads::echo::Counted;
+pub(crate) use size::Size;
 use std::time::Duration;
 
 /// What our runtime is to reach.
@@ -33,37 +36,6 @@ pub(crate) struct Row {
     pub(crate) rounds: u32,
     /// For our runtime with the recorder off, and with the recorder on.
     pub(crate) goals: &'static [(Contestant, Goal); 2],
-}
-
-/// How much is done in a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Size {
-    /// Enough for a figure to rely on.
-    Full,
-    /// Enough to see that it works.
-    Quick,
-}
-
-impl Size {
-    /// What a cell's process is told.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Quick => "quick",
-        }
-    }
-
-    /// The one of this name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Full, Self::Quick].into_iter().find(|size| size.name() == name)
-    }
-
-    fn of(self, full: u32) -> u32 {
-        match self {
-            Self::Full => full,
-            Self::Quick => full / 10,
-        }
-    }
 }
 
 macro_rules! workloads {
@@ -146,7 +118,19 @@ macro_rules! at_most {
 const NO_WORSE: &[(Contestant, Goal); 2] =
     &[(OursOffBusy, Goal::TimesBase(1.0)), (OursOnBusy, Goal::TimesBase(1.0))];
 
+impl Row {
+    /// What a contestant is compared with.
+    pub(crate) fn base_of(&self, _contestant: Contestant) -> Option<Contestant> {
+        Some(self.base)
+    }
+}
+
 impl Workload {
+    /// A cell that takes longer hangs: most take a second.
+    pub(crate) fn limit(self) -> Duration {
+        Duration::from_secs(20)
+    }
+
     /// The row of this workload.
     pub(crate) fn row(self) -> Row {
         let tasks = |title, goals| Row {
@@ -245,7 +229,7 @@ impl Workload {
             Self::SpawnAndAwait => C::spawn_and_await(size.of(1_000_000)),
             Self::SpawnAndJoin => C::spawn_many_and_join(1_000, size.of(1_000)),
             Self::EchoOne => echo::round_trip::<C>(cpus.runtime, size.of(50_000)),
-            Self::EchoMany => echo::load::<C>(cpus.other, 64, size.of(200_000)),
+            Self::EchoMany => echo::load::<C>(cpus.other, 64, size.of(200_000), Counted::Process),
             Self::SystemCalls => system_calls::all(contestant, size),
             Self::VainReads => system_calls::vain_reads(contestant, size),
             Self::Sleeping => C::sleeping(size.of(100_000)),

@@ -6,6 +6,7 @@
 use crate::contestant::{Absent, Contestant, Figure, Outcome};
 use crate::host;
 use mio::{Events, Interest, Poll, Token};
+use rustix::thread::Pid;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::mpsc::channel;
@@ -90,23 +91,41 @@ fn compare(sent: &Message, received: &Message) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidData, "what came back is not what was sent"))
 }
 
+/// Whose processor time is that of the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Counted {
+    /// That of all threads of the process, but for the client's.
+    Process,
+    /// That of the thread that serves.
+    Thread,
+}
+
 /// The processor time that the server uses for one message, in microseconds, if each of many connections sends its next
-/// message when it has the last one back. All threads of the process count, but for the client's.
-pub(crate) fn load<C: Contestant>(client_cpu: usize, connections: u32, messages: u32) -> Outcome {
+/// message when it has the last one back.
+pub(crate) fn load<C: Contestant>(
+    client_cpu: usize,
+    connections: u32,
+    messages: u32,
+    counted: Counted,
+) -> Outcome {
+    let server = host::thread_id();
     let per_message_ns = against::<C, _>(client_cpu, connections, move |address| {
         let mut load = Load::new(address, connections)?;
         load.run(messages / 10)?;
-        let before = server_cpu_ns()?;
+        let before = server_cpu_ns(server, counted)?;
         load.run(messages)?;
-        Ok((server_cpu_ns()? - before) / f64::from(messages))
+        Ok((server_cpu_ns(server, counted)? - before) / f64::from(messages))
     })?;
     Ok(Figure { value: per_message_ns / 1e3, note: String::new() })
 }
 
-fn server_cpu_ns() -> io::Result<f64> {
+fn server_cpu_ns(server: Pid, counted: Counted) -> io::Result<f64> {
     // A thread's time is exact when it sleeps; all messages are answered, so the server soon will.
     thread::sleep(Duration::from_millis(2));
-    host::cpu_of_all_but_ns(host::thread_id())
+    match counted {
+        Counted::Process => host::cpu_of_all_but_ns(host::thread_id()),
+        Counted::Thread => host::cpu_of_ns(server),
+    }
 }
 
 /// A client with many connections.
