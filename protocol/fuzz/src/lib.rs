@@ -11,7 +11,7 @@ use nexus_protocol::decode::{Decode, DecodeError, Decoder, Skipped};
 use nexus_protocol::encode;
 use nexus_protocol::frame::{ClientFrame, Process, ServerFrame, VERSION};
 use nexus_protocol::session::{Client, Received, Server, SessionError};
-use nexus_protocol::trace::json;
+use nexus_protocol::trace::{self, json, native};
 use nexus_protocol::{Stamp, limits};
 use pipe::Pipe;
 
@@ -39,8 +39,10 @@ pub fn server_decoder(bytes: &[u8]) {
 }
 
 /// What a server may say to a client. The session takes it or ends with a reason; whatever it understood can be said
-/// again, and be recorded to a trace that can be read.
+/// again, and be recorded to a trace that can be read. A file with the same bytes is a trace, or is refused.
 pub fn client_decoder(bytes: &[u8]) {
+    let items: Vec<_> = trace::Reader::new(bytes).collect();
+    assert!(items.iter().rev().skip(1).all(Result::is_ok), "an error ends a trace");
     let heard = Heard::<ServerFrame>::whole(bytes);
     assert_eq!(Heard::<ServerFrame>::whole(&server_bytes(&heard.frames)).frames, heard.frames);
     recorded(&heard.frames);
@@ -116,7 +118,17 @@ fn recorded(frames: &[ServerFrame]) {
     };
     let hello = ServerFrame::Hello { version: VERSION, process, runtimes: Vec::new() };
     let later = frames.iter().filter(|frame| !matches!(frame, ServerFrame::Hello { .. }));
-    stays_the_same(&hello, later);
+    stays_the_same(&hello, later.clone());
+
+    let mut document = Vec::new();
+    let mut writer = native::Writer::new(&mut document);
+    let frames: Vec<_> = [&hello].into_iter().chain(later).collect();
+    frames.iter().for_each(|frame| writer.frame(frame).unwrap());
+    let summary = writer.finish().unwrap();
+    let mut reader = native::Reader::new(&document[..]);
+    let read: Vec<_> = reader.by_ref().map(Result::unwrap).collect();
+    assert!(read.iter().eq(frames) && !reader.truncated());
+    assert_eq!(reader.summary(), Some(&summary));
 }
 
 /// A trace of these frames can be read, and what was read makes the same trace.
