@@ -552,8 +552,8 @@ pub enum Address {
 pub enum Event {
     /// A pass around `epoll_wait` has returned from the kernel.
     Turn {
-        /// Number of the turn, counted from one. Turns that only looked and found nothing, while there was work, are
-        /// counted, but hardly ever recorded: theirs are the numbers that are left out.
+        /// Number of the turn, counted from one. Turns that only looked, while there was work, and to which the kernel had
+        /// nothing to say, are counted, but hardly ever recorded: theirs are the numbers that are left out.
         number: u64,
         /// How many kernel events it brought, the runtime's own wake-up and timer descriptors not counted.
         events: u32,

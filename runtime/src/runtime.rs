@@ -203,7 +203,7 @@ impl Core {
         let stop = || !self.shared.inbox.is_empty();
         // With timers to fire there is nothing to wait for.
         let ask = if timers_due { Timeout::Look } else { timeout };
-        let polled = self.driver.poll(&self.recorder, ask, timers_due, &stop);
+        let polled = self.driver.poll(&self.recorder, ask, &stop);
         if matches!(timeout, Timeout::Park | Timeout::ParkFor(_)) {
             self.shared.parker.unparked();
         }

@@ -99,7 +99,6 @@ impl Driver {
         &self,
         recorder: &Recorder,
         timeout: Timeout,
-        timers_due: bool,
         stop: &dyn Fn() -> bool,
     ) -> io::Result<Turn> {
         let mut events = self.events.borrow_mut();
@@ -116,8 +115,7 @@ impl Driver {
         };
         let own = |event: &Event| event.token() == WAKER || event.token() == TIMER;
         let foreign = events.iter().filter(|event| !own(event)).count();
-        let idle = events.is_empty() && !timers_due;
-        recorder.turn_end(u32::try_from(foreign).unwrap_or(u32::MAX), idle);
+        recorder.turn_end(u32::try_from(foreign).unwrap_or(u32::MAX), events.is_empty());
         polled?;
         let (mut timer_reported, mut fired) = (false, 0);
         for event in events.iter() {
