@@ -1,1 +1,5 @@
-//! Programs a user copies from, one file each; this library holds nothing.
+//! Programs a user copies from, one file each; and, shared by those that commit a sin on purpose, [`sins`].
+
+#![forbid(unsafe_code)]
+
+pub mod sins;
