@@ -14,15 +14,17 @@
 use nexus_examples::sins::{Mill, Plan};
 use nexus_runtime::net::UnixStream;
 use nexus_runtime::time::{sleep, timeout};
+use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::panic::Location;
+use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
 /// The limit on a request.
-const LIMIT: Duration = Duration::from_millis(3);
+const LIMIT: Duration = Duration::from_millis(10);
 /// Between two requests.
-const PAUSE: Duration = Duration::from_millis(8);
+const PAUSE: Duration = Duration::from_millis(20);
 
 fn main() -> io::Result<()> {
     let plan = Plan::from_args("busy-turns");
@@ -36,10 +38,11 @@ fn main() -> io::Result<()> {
     server.join().expect("the server does not panic")
 }
 
-/// A server that is somewhere else: it answers each byte.
+/// A server that is somewhere else: it answers each byte, after a while.
 fn answer(mut stream: std::os::unix::net::UnixStream) -> io::Result<()> {
     let mut buffer = [0; 1];
     while stream.read(&mut buffer)? > 0 {
+        thread::sleep(Duration::from_micros(300));
         stream.write_all(&buffer)?;
     }
     Ok(())
@@ -52,13 +55,20 @@ async fn ask(mut plan: Plan, stream: UnixStream) -> io::Result<u64> {
         if plan.sins_now() {
             stream.write_all(&[1]).await?;
             let mut answer = [0; 1];
-            match timeout(LIMIT, stream.read_exact(&mut answer)).await {
+            let (mut limited, mut polls) =
+                (pin!(timeout(LIMIT, stream.read_exact(&mut answer))), 0);
+            let done = poll_fn(|cx| {
+                polls += 1;
+                limited.as_mut().poll(cx)
+            });
+            match done.await {
                 Ok(read) => {
                     read?;
-                    sins += 1;
+                    // If the answer was there at once, the thread has not slept, and the alarm was not set.
+                    sins += u64::from(polls > 1);
                 }
                 // It has come to its use. The answer is still to come.
-                Err(_) => stream.read_exact(&mut answer).await?,
+                Err(_) => stream.read_exact(&mut [0; 1]).await?,
             }
             sleep(PAUSE).await;
         }
