@@ -53,26 +53,26 @@ async fn ask(mut plan: Plan, stream: UnixStream) -> io::Result<u64> {
     let (mut mill, mut sins) = (Mill::new(), 0);
     while !plan.is_over() {
         if plan.sins_now() {
-            stream.write_all(&[1]).await?;
-            let mut answer = [0; 1];
-            let (mut limited, mut polls) =
-                (pin!(timeout(LIMIT, stream.read_exact(&mut answer))), 0);
-            let done = poll_fn(|cx| {
-                polls += 1;
-                limited.as_mut().poll(cx)
-            });
-            match done.await {
-                Ok(read) => {
-                    read?;
-                    // If the answer was there at once, the thread has not slept, and the alarm was not set.
-                    sins += u64::from(polls > 1);
-                }
-                // It has come to its use. The answer is still to come.
-                Err(_) => stream.read_exact(&mut [0; 1]).await?,
-            }
+            sins += u64::from(request(&stream).await?);
             sleep(PAUSE).await;
         }
         mill.turn().await;
     }
     Ok(sins)
+}
+
+/// One request. Whether the thread slept until the answer came, with its alarm set for the limit.
+async fn request(stream: &UnixStream) -> io::Result<bool> {
+    stream.write_all(&[1]).await?;
+    let (mut answer, mut polls) = ([0; 1], 0);
+    let mut limited = pin!(timeout(LIMIT, stream.read_exact(&mut answer)));
+    let done = poll_fn(|cx| {
+        polls += 1;
+        limited.as_mut().poll(cx)
+    });
+    match done.await {
+        Ok(read) => read.map(|()| polls > 1),
+        // It has come to its use. The answer is still to come.
+        Err(_) => stream.read_exact(&mut [0; 1]).await.map(|()| false),
+    }
 }
