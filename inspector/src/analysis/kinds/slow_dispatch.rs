@@ -1,0 +1,71 @@
+//! `slow-dispatch`: the time from wake to poll is too long, and what ran in between.
+
+use crate::analysis::engine::LongPolls;
+use crate::analysis::finding::{Finding, Scene};
+use crate::analysis::kind::Kind;
+use crate::analysis::subject::{Group, Subject, TaskFacts};
+use crate::analysis::tally::{Sample, Tally};
+use crate::analysis::thresholds::Thresholds;
+use crate::analysis::wakes::Pending;
+use crate::text;
+use nexus_protocol::Stamp;
+
+#[derive(Clone, Debug, Default)]
+pub(in crate::analysis) struct SlowDispatch {
+    /// By the group whose poll ran most of the time in between, if there is one.
+    tally: Tally<Option<Group>>,
+}
+
+impl SlowDispatch {
+    /// A poll begins, with the thread having been in polls for `busy` so far.
+    pub(in crate::analysis) fn poll(
+        &mut self,
+        task: TaskFacts,
+        answers: &Pending,
+        (at, busy): (Stamp, u64),
+        long_polls: &LongPolls,
+        thresholds: &Thresholds,
+    ) {
+        let Some(wake) = answers.queuing().filter(|_| answers.complete) else { return };
+        let waited = at.since(wake.at);
+        if waited < thresholds.slow_dispatch_ns {
+            return;
+        }
+        // Otherwise the thread did not run, and no task is to blame for that.
+        if busy.saturating_sub(answers.busy_before).saturating_mul(2) < waited {
+            return;
+        }
+        let culprit = long_polls.culprit(wake.at, at);
+        let group = culprit.map(|culprit| Subject::Task(culprit).group());
+        let sample = Sample { count: 1, wasted_ns: waited, at, seq: wake.seq };
+        self.tally.add(Subject::Task(task), group, culprit, sample);
+    }
+
+    pub(super) fn findings(&self, scene: Scene<'_>) -> Vec<Finding> {
+        let entries = self.tally.entries().into_iter();
+        entries
+            .filter(|(_, culprit, entry)| {
+                culprit.is_some() || entry.count >= scene.thresholds.min_count
+            })
+            .map(|(group, culprit, entry)| {
+                let mut finding = scene.finding(Kind::SlowDispatch, group, entry);
+                // It is the waiting task's time; the thread was at work.
+                finding.wasted_ns = 0;
+                let ran = match entry.other {
+                    Some(task) => format!("a poll of {} ran", task.text(scene.strings)),
+                    None => "polls of many tasks ran".to_owned(),
+                };
+                let explanation = format!(
+                    "{} had to wait {} or longer for its poll after {} wakes, {} at most, while {ran}",
+                    finding.about,
+                    text::duration_ns(scene.thresholds.slow_dispatch_ns),
+                    text::count(entry.count),
+                    text::duration_ns(entry.longest_ns)
+                );
+                finding = finding.because(explanation);
+                finding.caused_by = culprit;
+                finding
+            })
+            .collect()
+    }
+}
