@@ -129,9 +129,7 @@ impl Action {
                     to,
                 })
             }
-            Command::Diagnose { explain: Some(kind), .. } => {
-                Self::Explain(diagnose::kind(&kind)?)
-            }
+            Command::Diagnose { explain: Some(kind), .. } => Self::Explain(diagnose::kind(&kind)?),
             Command::Diagnose {
                 observed,
                 json,

@@ -196,6 +196,7 @@ impl Engine {
             thresholds: &self.thresholds,
             span_ns: self.span_ns(),
             now: self.now.max(self.last),
+            looked: self.turn.map_or(Stamp::NEVER, |turn| turn.parked),
         };
         self.kinds.findings(scene)
     }
@@ -244,7 +245,9 @@ impl Engine {
                 }
                 return;
             }
-            Event::Wake { task, cause, outcome } => return self.wake(task, cause, outcome, seq, at),
+            Event::Wake { task, cause, outcome } => {
+                return self.wake(task, cause, outcome, seq, at);
+            }
             Event::PollStart { task, number, wake } => {
                 return self.poll_start(task, number, wake, seq, at);
             }
@@ -305,7 +308,8 @@ impl Engine {
                 match action {
                     TimerAction::Armed | TimerAction::Reset => {
                         let task = task.or(known.and_then(|known| known.task));
-                        self.world.arm(timer, Timer { deadline_ns, armed: seq, task });
+                        self.world
+                            .arm(timer, Timer { deadline: Stamp(deadline_ns), armed: seq, task });
                     }
                     TimerAction::Cancelled => {}
                     TimerAction::Fired => {
@@ -389,14 +393,7 @@ impl Engine {
         task_entry.pending.push(Wake { seq, at, cause, queued, closing });
     }
 
-    fn poll_start(
-        &mut self,
-        task: TaskId,
-        number: u64,
-        wake: Option<Seq>,
-        seq: Seq,
-        at: Stamp,
-    ) {
+    fn poll_start(&mut self, task: TaskId, number: u64, wake: Option<Seq>, seq: Seq, at: Stamp) {
         self.seen.polls += 1;
         let Some(entry) = self.world.task(task) else {
             self.poll = None;

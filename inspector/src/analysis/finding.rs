@@ -56,6 +56,8 @@ pub(super) struct Scene<'a> {
     pub(super) thresholds: &'a Thresholds,
     pub(super) span_ns: u64,
     pub(super) now: Stamp,
+    /// When the loop last began to look at the kernel.
+    pub(super) looked: Stamp,
 }
 
 impl Scene<'_> {

@@ -5,7 +5,7 @@ use nexus_protocol::{Seq, Stamp};
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Groups in one tally; what belongs to further ones is counted, but not told apart.
+/// Groups in one tally; of more, nothing is said.
 const MAX_GROUPS: usize = 1_024;
 
 /// Subjects told apart in one group.
@@ -143,13 +143,11 @@ fn identity(subject: &Subject) -> Subject2 {
 #[derive(Clone, Debug)]
 pub(super) struct Tally<D> {
     entries: HashMap<(Group, D), Entry>,
-    /// Occurrences that are in no entry.
-    beyond: u64,
 }
 
 impl<D> Default for Tally<D> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), beyond: 0 }
+        Self { entries: HashMap::new() }
     }
 }
 
@@ -164,7 +162,6 @@ impl<D: Copy + Eq + Hash + Ord> Tally<D> {
     ) {
         let key = (subject.group(), detail);
         if self.entries.len() >= MAX_GROUPS && !self.entries.contains_key(&key) {
-            add(&mut self.beyond, sample.count);
             return;
         }
         let entry = self.entries.entry(key).or_insert_with(|| Entry::new(subject));
@@ -190,10 +187,5 @@ impl<D: Copy + Eq + Hash + Ord> Tally<D> {
             }
         }
         merged
-    }
-
-    /// Occurrences that belong to no entry, since there are too many groups.
-    pub(super) fn beyond(&self) -> u64 {
-        self.beyond
     }
 }

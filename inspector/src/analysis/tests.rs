@@ -11,7 +11,9 @@ mod wakes;
 
 use super::{Analysis, Finding, Kind, Report, Thresholds};
 use crate::model::testing::Tape;
-use nexus_protocol::event::{Operation, OperationResult, PollResult, SourceKind, WaitFor, WaitOutcome};
+use nexus_protocol::event::{
+    Cause, Operation, OperationResult, PollResult, SourceKind, WaitFor, WaitOutcome,
+};
 use nexus_protocol::frame::ServerFrame;
 use nexus_protocol::{Direction, Interest, Readiness, RuntimeId, Stamp, StringId, TaskId, TokenId};
 
@@ -90,11 +92,19 @@ fn reader(interest: Interest) -> (Tape, TaskId, TokenId) {
     (tape, task, token.expect("a poll has run"))
 }
 
+/// The kernel reports data; the reader is woken, also if it sleeps on other things as well.
+fn data(tape: &mut Tape, task: TaskId, token: TokenId) {
+    let event = Some(tape.ready(token, Readiness::READABLE));
+    if !tape.is_queued(task) {
+        tape.wake(task, Cause::Io { token, direction: Direction::Readable, event });
+    }
+}
+
 /// Data come, are read until there are no more, and the task waits again.
 fn read_well(tape: &mut Tape, task: TaskId, token: TokenId) {
     let target = WaitFor::Token(token, Direction::Readable);
     tape.sleep(50_000, 1);
-    tape.ready(token, Readiness::READABLE);
+    data(tape, task, token);
     tape.pass(1_000);
     tape.poll(task, PollResult::Pending, |tape| {
         tape.wait_end(target, WaitOutcome::Done);

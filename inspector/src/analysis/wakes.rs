@@ -123,7 +123,12 @@ impl Poll {
         self.result == PollResult::Pending && !self.first && !self.progress
     }
 
-    pub(super) fn touch(&mut self, operation: Operation, subject: Subject, result: OperationResult) {
+    pub(super) fn touch(
+        &mut self,
+        operation: Operation,
+        subject: Subject,
+        result: OperationResult,
+    ) {
         let done = result.is_progress();
         self.progress |= done;
         let directions = directions(operation);

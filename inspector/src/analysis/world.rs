@@ -7,7 +7,9 @@ use super::subject::{TaskFacts, TokenFacts};
 use super::wakes::Pending;
 use nexus_protocol::board::{Snapshot, TaskRow, TaskState, TokenRow};
 use nexus_protocol::event::{Event, Side, TransitionReason, WaitFor};
-use nexus_protocol::{Direction, Interest, Readiness, Record, Seq, Stamp, TaskId, TimerId, TokenId};
+use nexus_protocol::{
+    Direction, Interest, Readiness, Record, Seq, Stamp, TaskId, TimerId, TokenId,
+};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Live tokens, tasks, timers and waits followed; of more, nothing is said.
@@ -73,7 +75,7 @@ pub(super) struct Wait {
 /// An armed timer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timer {
-    pub(super) deadline_ns: u64,
+    pub(super) deadline: Stamp,
     pub(super) armed: Seq,
     pub(super) task: Option<TaskId>,
 }
@@ -314,7 +316,8 @@ impl World {
         let gap = std::mem::take(&mut self.gap);
         let tokens: std::collections::HashSet<_> =
             snapshot.tokens.iter().map(|row| row.token).collect();
-        let tasks: std::collections::HashSet<_> = snapshot.tasks.iter().map(|row| row.task).collect();
+        let tasks: std::collections::HashSet<_> =
+            snapshot.tasks.iter().map(|row| row.task).collect();
         let gone: Vec<_> = (self.tokens.iter())
             .filter(|(id, token)| token.touched < gap && !tokens.contains(id))
             .map(|(&id, _)| id)
@@ -329,7 +332,9 @@ impl World {
 
     fn token_row(&mut self, row: &TokenRow) {
         let gap = self.gap;
-        if row.changing || self.tokens.len() >= MAX_LIVE || self.gone_tokens.0.contains_key(&row.token)
+        if row.changing
+            || self.tokens.len() >= MAX_LIVE
+            || self.gone_tokens.0.contains_key(&row.token)
         {
             return;
         }

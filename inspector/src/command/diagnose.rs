@@ -63,7 +63,9 @@ pub(crate) fn run(options: &options::Diagnose) -> anyhow::Result<Exit> {
     }
     exit(&title, ending, end_wanted.get())?;
     if options.fail_on.is_some() && !judged {
-        super::tell("nexus-inspect: nothing that --fail-on names was found, but not all could be judged");
+        super::tell(
+            "nexus-inspect: nothing that --fail-on names was found, but not all could be judged",
+        );
         return Ok(Exit::Unjudged);
     }
     Ok(Exit::Fine)
@@ -163,7 +165,9 @@ fn read_baseline(path: &Path) -> Result<Baseline, Failure> {
 /// Why not all was seen that there was to see.
 fn cut_short(ending: &Ending) -> Option<String> {
     match ending {
-        Ending::EndOfFile { truncated: true } => Some("the trace breaks off before its end".to_owned()),
+        Ending::EndOfFile { truncated: true } => {
+            Some("the trace breaks off before its end".to_owned())
+        }
         Ending::Failed(why) => Some(why.clone()),
         Ending::TargetGone => Some("the process ended meanwhile".to_owned()),
         _ => None,

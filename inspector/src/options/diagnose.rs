@@ -92,7 +92,11 @@ pub(super) fn thresholds(file: Option<&Path>, flags: &[String]) -> Result<Thresh
 
 fn set(thresholds: &mut Thresholds, text: &str) -> Result<(), Failure> {
     let names = Thresholds::NAMES.join(", ");
-    let wrong = || Failure::usage(format!("{text:?} is no threshold: expected NAME=VALUE, with one of {names}"));
+    let wrong = || {
+        Failure::usage(format!(
+            "{text:?} is no threshold: expected NAME=VALUE, with one of {names}"
+        ))
+    };
     let (name, value) = text.split_once('=').ok_or_else(wrong)?;
     let value = value.trim();
     match thresholds.get_mut(name.trim()).ok_or_else(wrong)? {
@@ -125,7 +129,9 @@ mod tests {
 
     #[test]
     fn what_to_fail_on_is_named() {
-        let named = |names: &[&str]| fail_on(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        let named = |names: &[&str]| {
+            fail_on(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+        };
         assert_eq!(named(&[]).unwrap(), None);
         assert_eq!(named(&["self-wake", "any"]).unwrap(), Some(FailOn::Any));
         let kinds = FailOn::Kinds(vec![Kind::SelfWake, Kind::LostWake]);

@@ -42,7 +42,8 @@ impl BusyTurns {
         let entries = self.tally.entries().into_iter();
         entries
             .filter(|(_, _, entry)| {
-                entry.count >= scene.thresholds.min_count && entry.count.saturating_mul(100) / SHARE >= self.turns
+                entry.count >= scene.thresholds.min_count
+                    && entry.count.saturating_mul(100) / SHARE >= self.turns
             })
             .map(|(group, stale, entry)| {
                 let mut finding = scene.finding(Kind::BusyTurns, group, entry);

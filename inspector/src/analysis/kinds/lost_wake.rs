@@ -43,10 +43,12 @@ impl LostWake {
         let slept_until = match task.state {
             TaskState::Idle => at,
             TaskState::Queued => task.since,
-            _ => match poll.filter(|poll| poll.task == id).and_then(|poll| poll.answers.queuing()) {
-                Some(wake) => wake.at,
-                None => return,
-            },
+            _ => {
+                match poll.filter(|poll| poll.task == id).and_then(|poll| poll.answers.queuing()) {
+                    Some(wake) => wake.at,
+                    None => return,
+                }
+            }
         };
         let Some(lost) = lost(world, task, wait, token, direction) else { return };
         let waited = slept_until.since(lost.since);
@@ -74,6 +76,7 @@ impl LostWake {
 
     /// Waits that go on.
     fn going_on(&mut self, scene: Scene<'_>) {
+        self.timers(scene);
         for task in scene.world.tasks.values() {
             if task.state != TaskState::Idle || task.pending.queuing().is_some() {
                 continue;
@@ -90,6 +93,20 @@ impl LostWake {
         }
     }
 
+    /// Timers that the loop should have fired when it turned last, and has not.
+    fn timers(&mut self, scene: Scene<'_>) {
+        for timer in scene.world.timers.values() {
+            let overdue = scene.looked.since(timer.deadline);
+            if timer.deadline.is_never() || overdue < scene.thresholds.lost_wake_after_ns {
+                continue;
+            }
+            let task = timer.task.map(|task| scene.world.task_facts(task));
+            let subject = task.map_or(Subject::Loop, Subject::Task);
+            let sample = Sample { count: 1, wasted_ns: overdue, at: scene.now, seq: timer.armed };
+            self.tally.add(subject, None, task, sample);
+        }
+    }
+
     pub(super) fn findings(&self, scene: Scene<'_>) -> Vec<Finding> {
         let mut all = self.clone();
         all.going_on(scene);
@@ -99,14 +116,21 @@ impl LostWake {
                 let mut finding = scene.finding(Kind::LostWake, group, entry);
                 finding.wasted_ns = 0;
                 let task = entry.other.map_or_else(String::new, |task| task.text(scene.strings));
-                let direction = direction.map_or("ready", Direction::name);
-                let explanation = format!(
-                    "{} is {direction}, and {task} waits for just that and sleeps: {} times, for {} in all; it went to \
-                     sleep without having used up what was reported before, and the kernel will not report it again",
-                    finding.about,
-                    text::count(entry.count),
-                    text::duration_ns(entry.wasted_ns)
-                );
+                let (count, waited) = (text::count(entry.count), text::duration_ns(entry.wasted_ns));
+                let explanation = match direction {
+                    Some(direction) => format!(
+                        "{} is {direction}, and {task} waits for just that and sleeps: {count} times, for {waited} in \
+                         all; it went to sleep without having used up what was reported before, and the kernel will \
+                         not report it again",
+                        finding.about
+                    ),
+                    None => format!(
+                        "{count} timers of {} have passed their deadline, by up to {}, and the loop has turned since \
+                         without firing them",
+                        finding.about,
+                        text::duration_ns(entry.longest_ns)
+                    ),
+                };
                 finding.because(explanation).with_severity(Severity::Serious)
             })
             .collect()
@@ -132,7 +156,10 @@ fn lost(
     }
     // Whoever waits for both directions of a token, or can write and waits for other things, may have nothing to do here.
     let on_this = |other: &&Wait| matches!(other.target, WaitFor::Token(on, _) if on == token);
-    let others =
-        if direction == Direction::Writable { task.waits.len() } else { task.waits.iter().filter(on_this).count() };
+    let others = if direction == Direction::Writable {
+        task.waits.len()
+    } else {
+        task.waits.iter().filter(on_this).count()
+    };
     (others == 1).then(|| Lost { since: ready_since.max(wait.since), seqs: [ready_seq, wait.seq] })
 }

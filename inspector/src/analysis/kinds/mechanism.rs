@@ -42,7 +42,12 @@ pub(super) fn judge(poll: &Poll, wake: &Wake) -> Option<Mechanism> {
     }
 }
 
-fn judge_token(poll: &Poll, wake: &Wake, token: TokenId, direction: Direction) -> Option<Mechanism> {
+fn judge_token(
+    poll: &Poll,
+    wake: &Wake,
+    token: TokenId,
+    direction: Direction,
+) -> Option<Mechanism> {
     if wake.closing {
         return None;
     }

@@ -34,7 +34,13 @@ impl ReleaseErrors {
     }
 
     /// A token was released, but the kernel would not deregister its source.
-    pub(in crate::analysis) fn failed(&mut self, token: TokenFacts, errno: u32, seq: Seq, at: Stamp) {
+    pub(in crate::analysis) fn failed(
+        &mut self,
+        token: TokenFacts,
+        errno: u32,
+        seq: Seq,
+        at: Stamp,
+    ) {
         let sample = Sample { count: 1, wasted_ns: 0, at, seq };
         self.tally.add(Subject::Token(token), Trouble::Failed(errno), None, sample);
     }

@@ -49,7 +49,8 @@ impl SelfWake {
         task.own_row = (before.saturating_add(count), busy, seq);
         let subject = Subject::Task(task.facts);
         if before == 1 {
-            let sample = Sample { count: count + 1, wasted_ns: busy.saturating_add(before_busy), at, seq };
+            let sample =
+                Sample { count: count + 1, wasted_ns: busy.saturating_add(before_busy), at, seq };
             self.tally.add(subject, (), None, sample);
         } else if before > 1 || count > 1 {
             self.tally.add(subject, (), None, Sample { count, wasted_ns: busy, at, seq });

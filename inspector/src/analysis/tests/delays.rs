@@ -1,7 +1,6 @@
 //! What takes too long, on a virtual clock.
 
 use super::*;
-use nexus_protocol::event::Cause;
 
 /// A runtime with a reader and a task that does whatever it is told.
 fn two() -> (Tape, TaskId, TokenId, TaskId) {
@@ -23,14 +22,14 @@ fn polls_that_hold_the_thread_are_found_with_what_they_delay_beneath() {
             read_well(&mut tape, task, token);
         }
         let mut timer = None;
-        tape.ready(token, Readiness::READABLE);
+        data(&mut tape, task, token);
         tape.poll(task, PollResult::Pending, |tape| {
             progress(tape, token);
             timer = Some(tape.arm(2 * MS));
         });
         tape.wake(other, Cause::Outside);
         // Woken just before, and served only afterwards.
-        tape.ready(token, Readiness::READABLE);
+        data(&mut tape, task, token);
         tape.wake(task, Cause::Outside);
         tape.poll(other, PollResult::Pending, |tape| tape.pass(40 * MS));
         tape.look(0);
@@ -94,7 +93,9 @@ fn many_short_polls_that_keep_a_task_waiting_are_found() {
     }
     let report = report(&tape);
     let found = all(&report);
-    let dispatch = found.iter().find(|found| found.kind == Kind::SlowDispatch && found.location == "src/main.rs:10:5");
+    let dispatch = found
+        .iter()
+        .find(|found| found.kind == Kind::SlowDispatch && found.location == "src/main.rs:10:5");
     assert_eq!(dispatch.map(|found| found.count), Some(4), "{found:?}");
     assert!(found.iter().all(|found| matches!(found.kind, Kind::SlowDispatch | Kind::StarvedIo)));
 }
@@ -105,7 +106,7 @@ fn a_thread_that_did_not_run_is_nobodys_fault() {
     for _ in 0..10 {
         read_well(&mut tape, task, token);
         let mut timer = None;
-        tape.ready(token, Readiness::READABLE);
+        data(&mut tape, task, token);
         // Between the wake and the poll, with nothing recorded: the thread was preempted.
         tape.pass(60 * MS);
         tape.poll(task, PollResult::Pending, |tape| {

@@ -67,3 +67,22 @@ fn a_reader_of_a_token_that_can_be_written_is_clean() {
     tape.sleep(500 * MS, 0);
     nothing(&tape);
 }
+
+#[test]
+fn a_timer_that_the_loop_forgets_is_found_and_one_that_is_not_due_is_not() {
+    let (mut tape, task, token) = reader(Interest::READABLE);
+    read_well(&mut tape, task, token);
+    data(&mut tape, task, token);
+    tape.poll(task, PollResult::Pending, |tape| {
+        tape.operate(Operation::Read, token, OperationResult::Done(1));
+        tape.arm(300 * MS);
+    });
+    tape.sleep(200 * MS, 1);
+    tape.look(0);
+    nothing(&tape);
+    tape.sleep(300 * MS, 1);
+    tape.look(0);
+    let found = only(&tape, Kind::LostWake);
+    assert_eq!(found.count, 1);
+    assert!(found.explanation.contains("passed their deadline"), "{}", found.explanation);
+}

@@ -1,7 +1,7 @@
 //! What polls make of the wakes that they answer.
 
 use super::*;
-use nexus_protocol::event::{Cause, Cycle, Subject as On, WokenBy};
+use nexus_protocol::event::{Cycle, Subject as On, WokenBy};
 use nexus_protocol::{Event, PrimitiveId};
 
 #[test]
@@ -77,7 +77,7 @@ fn readiness_that_others_have_used_up_is_found_in_a_storm_of_good_polls() {
     }
     let found = only(&tape, Kind::FalseReadiness);
     assert_eq!((found.count, found.wasted_ns), (10, 5_000));
-    assert_eq!(found.about, "token 3.1 (tcp-stream, fd 7) at src/feed.rs:88:17");
+    assert_eq!(found.about, "token 0.1 (tcp-stream, fd 7) at src/feed.rs:88:17");
     let last = *found.evidence.last().unwrap() as usize;
     assert!(matches!(tape.records()[last].event, Event::PollEnd { .. }));
 }
@@ -102,7 +102,7 @@ fn a_poll_that_does_not_try_what_woke_it_is_found() {
     let (mut tape, task, token) = reader(Interest::READABLE);
     for _ in 0..50 {
         read_well(&mut tape, task, token);
-        tape.ready(token, Readiness::READABLE);
+        data(&mut tape, task, token);
         tape.poll(task, PollResult::Pending, |tape| tape.pass(700));
     }
     let found = only(&tape, Kind::UntouchedSource);
@@ -115,7 +115,7 @@ fn a_timer_that_is_not_asked_is_found_and_one_that_is_asked_is_not() {
     for round in 0..40 {
         read_well(&mut tape, task, token);
         let mut timer = None;
-        tape.ready(token, Readiness::READABLE);
+        data(&mut tape, task, token);
         tape.poll(task, PollResult::Pending, |tape| {
             tape.operate(Operation::Read, token, OperationResult::Done(1));
             timer = Some(tape.arm(1_000));
@@ -141,7 +141,7 @@ fn a_task_that_had_its_share_is_not_accused_of_what_it_did_not_try() {
     let (mut tape, task, token) = reader(Interest::READABLE);
     for _ in 0..20 {
         read_well(&mut tape, task, token);
-        tape.ready(token, Readiness::READABLE);
+        data(&mut tape, task, token);
         tape.poll(task, PollResult::Pending, |tape| {
             tape.wake(task, Cause::Yield);
         });
@@ -164,7 +164,8 @@ fn a_wake_through_a_primitive_that_brings_nothing_is_found() {
         read_well(&mut tape, task, token);
         tape.wake(task, Cause::Primitive { primitive, by: WokenBy::Task(sender) });
         tape.poll(task, PollResult::Pending, |tape| {
-            let result = if round % 3 == 0 { OperationResult::NotReady } else { OperationResult::Done(1) };
+            let result =
+                if round % 3 == 0 { OperationResult::NotReady } else { OperationResult::Done(1) };
             tape.try_other(Operation::Receive, On::Primitive(primitive), result);
             tape.pass(300);
         });

@@ -2,7 +2,7 @@
 
 use super::*;
 use nexus_protocol::PrimitiveId;
-use nexus_protocol::event::{Cause, Cycle, Subject as On, WokenBy};
+use nexus_protocol::event::{Cycle, Subject as On, WokenBy};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -73,7 +73,10 @@ fn commit(tape: &mut Tape, actors: &Actors, deed: Deed) -> Option<(Kind, u64)> {
         }
         Deed::WrongDirection => {
             let event = tape.ready(token, Readiness::WRITABLE);
-            tape.wake(task, Cause::Io { token, direction: Direction::Writable, event: Some(event) });
+            tape.wake(
+                task,
+                Cause::Io { token, direction: Direction::Writable, event: Some(event) },
+            );
             tape.poll(task, PollResult::Pending, |tape| fruitless(tape, Operation::Read));
             tape.consume(token, Readiness::WRITABLE);
             Some((Kind::WrongDirection, 1))
@@ -109,7 +112,11 @@ fn commit(tape: &mut Tape, actors: &Actors, deed: Deed) -> Option<(Kind, u64)> {
             let primitive = PrimitiveId(1);
             tape.wake(task, Cause::Primitive { primitive, by: WokenBy::Outside });
             tape.poll(task, PollResult::Pending, |tape| {
-                tape.try_other(Operation::Receive, On::Primitive(primitive), OperationResult::NotReady);
+                tape.try_other(
+                    Operation::Receive,
+                    On::Primitive(primitive),
+                    OperationResult::NotReady,
+                );
             });
             Some((Kind::EmptyWake, 1))
         }

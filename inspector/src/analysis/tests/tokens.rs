@@ -1,8 +1,8 @@
 //! Interest, directions, and registrations that are gone.
 
 use super::*;
-use nexus_protocol::event::{Cause, RefusalReason};
 use nexus_protocol::Event;
+use nexus_protocol::event::RefusalReason;
 
 /// The peer takes in what was written: the token becomes writable, and wakes whoever waits for that.
 fn writable(tape: &mut Tape, task: TaskId, token: TokenId) {
@@ -28,7 +28,10 @@ fn interest_that_nobody_uses_is_found_with_the_polls_that_it_costs_beneath() {
     assert_eq!(found.count, 100);
     assert!(found.remedy.starts_with("Register for readable only"), "{}", found.remedy);
     let [symptom] = &found.symptoms[..] else { panic!("{:?}", found.symptoms) };
-    assert_eq!((symptom.kind, symptom.count, symptom.share), (Kind::WrongDirection, 100, Some(1.0)));
+    assert_eq!(
+        (symptom.kind, symptom.count, symptom.share),
+        (Kind::WrongDirection, 100, Some(1.0))
+    );
     assert_eq!(symptom.wasted_ns, 40_000);
 }
 

@@ -1,7 +1,7 @@
 //! Wakes that change nothing.
 
 use super::*;
-use nexus_protocol::event::{Cause, TaskOutcome};
+use nexus_protocol::event::TaskOutcome;
 
 #[test]
 fn a_storm_of_wakes_for_a_queued_task_is_found_and_a_few_are_not() {

@@ -72,8 +72,11 @@ pub(super) fn render(
 
 fn render_runtime(runtime: &RuntimeReport, title: &str, style: &Style, lines: &mut String) {
     let seen = &runtime.seen;
-    let name =
-        if runtime.name.is_empty() { String::new() } else { format!(" {:?}", text::clean(&runtime.name)) };
+    let name = if runtime.name.is_empty() {
+        String::new()
+    } else {
+        format!(" {:?}", text::clean(&runtime.name))
+    };
     let _ = writeln!(
         lines,
         "{}, runtime {}{name}, observed for {}: {} polls, {} spurious, {} unattributed",
@@ -151,9 +154,9 @@ fn body(finding: &Finding, style: &Style, lines: &mut String) {
     wrap(&explanation, INDENT, INDENT, style.columns, lines);
     wrap(&finding.remedy, "       → ", INDENT, style.columns, lines);
     for symptom in &finding.symptoms {
-        let share = symptom.share.map_or_else(String::new, |share| {
-            format!(" ({:.0} % of all)", share * 100.0)
-        });
+        let share = symptom
+            .share
+            .map_or_else(String::new, |share| format!(" ({:.0} % of all)", share * 100.0));
         let told = format!(
             "{}: {} {}{share}, {}",
             symptom.kind,
