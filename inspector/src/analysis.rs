@@ -116,7 +116,8 @@ impl Analysis {
                     engine.loss(*from, *to);
                 }
             }
-            ServerFrame::Goodbye(_) => {}
+            // What was left out is counted with the records.
+            ServerFrame::Filter(_) | ServerFrame::Goodbye(_) => {}
         }
     }
 
@@ -155,7 +156,7 @@ impl Analysis {
 
     fn runtime(&self, id: RuntimeId, engine: &Engine) -> RuntimeReport {
         let mut findings = causes::arrange(engine.findings(&self.strings));
-        findings.sort_by(|a, b| worse_first(a, b));
+        findings.sort_by(worse_first);
         let info = self.infos.get(&id);
         RuntimeReport {
             id,

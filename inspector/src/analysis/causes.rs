@@ -2,6 +2,7 @@
 
 use super::finding::Finding;
 use super::kind::Kind;
+use std::cmp::Reverse;
 
 /// Moves what others explain beneath them.
 pub(super) fn arrange(findings: Vec<Finding>) -> Vec<Finding> {
@@ -28,7 +29,7 @@ pub(super) fn arrange(findings: Vec<Finding>) -> Vec<Finding> {
         }
     }
     for cause in &mut causes {
-        cause.symptoms.sort_by(|a, b| b.count.cmp(&a.count));
+        cause.symptoms.sort_by_key(|symptom| Reverse(symptom.count));
     }
     causes
 }

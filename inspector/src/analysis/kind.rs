@@ -209,3 +209,31 @@ impl fmt::Display for Severity {
         f.pad(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_about_findings_says_what_the_kinds_say() {
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let page = one_line(include_str!("../../FINDINGS.md"));
+        for kind in Kind::ALL {
+            assert!(page.contains(&format!("### {kind} ")), "{kind}");
+            assert!(page.contains(&one_line(kind.definition())), "{kind}: definition");
+            assert!(page.contains(&one_line(kind.remedy())), "{kind}: remedy");
+        }
+        for name in crate::analysis::Thresholds::NAMES {
+            assert!(page.contains(&format!("| `{name}` |")), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_schema() {
+        let schema = include_str!("../../findings.schema.json");
+        for kind in Kind::ALL {
+            assert!(schema.contains(&format!("\"{kind}\"")), "{kind}");
+            assert_eq!(Kind::from_name(kind.name()), Some(*kind));
+        }
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::subject::{Group, Subject, TaskFacts};
 use nexus_protocol::{Seq, Stamp};
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
 /// Groups in one tally; of more, nothing is said.
@@ -36,13 +37,13 @@ pub(super) struct Entry {
     pub(super) last: Stamp,
     first_seqs: Vec<Seq>,
     last_seqs: Vec<Seq>,
-    subjects: HashMap<Subject2, (u64, Subject)>,
+    subjects: BTreeMap<Identity, (u64, Subject)>,
     /// Occurrences of subjects that are not told apart.
     unlisted: u64,
 }
 
 /// A subject's identity within its group.
-type Subject2 = (u8, u64);
+type Identity = (u8, u64);
 
 impl Entry {
     fn new(subject: Subject) -> Self {
@@ -56,7 +57,7 @@ impl Entry {
             last: Stamp::NEVER,
             first_seqs: Vec::new(),
             last_seqs: Vec::new(),
-            subjects: HashMap::new(),
+            subjects: BTreeMap::new(),
             unlisted: 0,
         }
     }
@@ -99,9 +100,9 @@ impl Entry {
 
     /// The subject with the most occurrences, and how many others there are at least.
     pub(super) fn worst(&self) -> (Subject, u64) {
-        let worst = self.subjects.values().max_by_key(|(count, _)| *count);
+        let worst = self.subjects.iter().max_by_key(|&(&id, &(count, _))| (count, Reverse(id)));
         let others = self.subjects.len().saturating_sub(1) as u64 + u64::from(self.unlisted > 0);
-        (worst.map_or(self.subject, |&(_, subject)| subject), others)
+        (worst.map_or(self.subject, |(_, &(_, subject))| subject), others)
     }
 
     /// Both together.
@@ -130,7 +131,7 @@ fn add(count: &mut u64, more: u64) {
     *count = count.saturating_add(more);
 }
 
-fn identity(subject: &Subject) -> Subject2 {
+fn identity(subject: &Subject) -> Identity {
     match subject {
         Subject::Token(token) => (0, token.token.pack()),
         Subject::Task(task) => (1, task.task.0),

@@ -141,9 +141,9 @@ impl Poll {
             self.touches.push(Touch { subject, tried: [false; 2], done: [false; 2] });
         }
         let touch = &mut self.touches[at];
-        for at_side in 0..2 {
-            touch.tried[at_side] |= directions[at_side];
-            touch.done[at_side] |= directions[at_side] && done;
+        for (at_side, used) in directions.into_iter().enumerate() {
+            touch.tried[at_side] |= used;
+            touch.done[at_side] |= used && done;
         }
     }
 

@@ -111,6 +111,20 @@ pub(super) struct World {
 }
 
 impl World {
+    /// The live tokens, by number: findings do not depend on the order of a hash table.
+    pub(super) fn tokens_in_order(&self) -> Vec<&Token> {
+        let mut tokens: Vec<&Token> = self.tokens.values().collect();
+        tokens.sort_unstable_by_key(|token| token.facts.token);
+        tokens
+    }
+
+    /// The live tasks, by number.
+    pub(super) fn tasks_in_order(&self) -> Vec<&Task> {
+        let mut tasks: Vec<&Task> = self.tasks.values().collect();
+        tasks.sort_unstable_by_key(|task| task.facts.task);
+        tasks
+    }
+
     /// What is known of a token, living or not.
     pub(super) fn token_facts(&self, token: TokenId) -> TokenFacts {
         let known = self.tokens.get(&token).map(|token| token.facts);

@@ -77,7 +77,7 @@ impl LostWake {
     /// Waits that go on.
     fn going_on(&mut self, scene: Scene<'_>) {
         self.timers(scene);
-        for task in scene.world.tasks.values() {
+        for task in scene.world.tasks_in_order() {
             if task.state != TaskState::Idle || task.pending.queuing().is_some() {
                 continue;
             }

@@ -30,7 +30,7 @@ impl NeedlessInterest {
 
     pub(super) fn findings(&self, scene: Scene<'_>) -> Vec<Finding> {
         let (mut tally, mut used) = (self.tally.clone(), self.used.clone());
-        for token in scene.world.tokens.values() {
+        for token in scene.world.tokens_in_order() {
             count(token, &mut tally, &mut used);
         }
         let entries = tally.entries().into_iter();

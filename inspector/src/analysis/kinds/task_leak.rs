@@ -34,7 +34,7 @@ impl TaskLeak {
         // Parts of the time observed in which tasks of each place were spawned that still live.
         let mut parts: HashMap<Group, u64> = HashMap::new();
         let first = Stamp(scene.now.0.saturating_sub(scene.span_ns));
-        for task in scene.world.tasks.values() {
+        for task in scene.world.tasks_in_order() {
             let subject = Subject::Task(task.facts);
             if task.spawned >= first {
                 let part = u128::from(task.spawned.since(first)) * u128::from(PARTS)

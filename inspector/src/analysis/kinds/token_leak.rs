@@ -29,7 +29,7 @@ impl TokenLeak {
 
     pub(super) fn findings(&self, scene: Scene<'_>) -> Vec<Finding> {
         let mut tally = Tally::default();
-        for token in scene.world.tokens.values() {
+        for token in scene.world.tokens_in_order() {
             let idle = scene.now.since(token.last_active.max(token.claimed));
             if token.waiters > 0 || idle < scene.thresholds.idle_token_ns {
                 continue;

@@ -151,8 +151,7 @@ proptest! {
                 *expected.entry(kind).or_default() += count;
             }
         }
-        let mut thresholds = Thresholds::default();
-        thresholds.min_count = 1;
+        let thresholds = Thresholds { min_count: 1, ..Thresholds::default() };
         let mut analysis = Analysis::new(thresholds);
         analysis.apply(&events(&tape));
         let mut found: BTreeMap<Kind, u64> = BTreeMap::new();
