@@ -18,6 +18,7 @@ use nexus_protocol::{RuntimeId, Stamp};
 use std::collections::BTreeMap;
 
 mod causes;
+mod delays;
 mod engine;
 mod finding;
 mod json;

@@ -3,6 +3,7 @@
 //! Each record is looked at once. A poll is judged when it ends, with the wakes that it answers, found by the numbers
 //! that records name, and with what was tried in it.
 
+use super::delays::Preempted;
 use super::finding::{Finding, Scene};
 use super::kinds::Kinds;
 use super::subject::TaskFacts;
@@ -54,8 +55,8 @@ pub(super) struct Turn {
     pub(super) mode: TurnMode,
     pub(super) parked: Stamp,
     pub(super) at: Stamp,
-    /// How long the thread had been in polls then.
-    pub(super) busy_before: u64,
+    /// How long the thread had been in long polls then.
+    pub(super) long_before: u64,
     /// Anything but stale events.
     pub(super) something: bool,
     pub(super) stale: bool,
@@ -107,7 +108,9 @@ pub(super) struct Engine {
     /// The last kernel event, and whether it said more than that a direction is ready.
     last_event: (Seq, bool),
     turn: Option<Turn>,
-    busy: u64,
+    /// Time spent in polls that are long enough to keep others waiting.
+    long: u64,
+    preempted: Preempted,
     long_polls: LongPolls,
 }
 
@@ -125,7 +128,8 @@ impl Engine {
             poll: None,
             last_event: (Seq::MAX, false),
             turn: None,
-            busy: 0,
+            long: 0,
+            preempted: Preempted::default(),
             long_polls: LongPolls::default(),
         }
     }
@@ -185,7 +189,7 @@ impl Engine {
 
     /// The thread was kept waiting for a processor for so long between two moments.
     pub(super) fn preempted(&mut self, from: Stamp, to: Stamp, waited_ns: u64) {
-        self.kinds.blocked_poll.preempted(from, to, waited_ns);
+        self.preempted.push(from, to, waited_ns);
     }
 
     /// All that was found.
@@ -194,6 +198,7 @@ impl Engine {
             world: &self.world,
             strings,
             thresholds: &self.thresholds,
+            preempted: &self.preempted,
             span_ns: self.span_ns(),
             now: self.now.max(self.last),
             looked: self.turn.map_or(Stamp::NEVER, |turn| turn.parked),
@@ -234,7 +239,7 @@ impl Engine {
                     mode,
                     parked,
                     at,
-                    busy_before: self.busy,
+                    long_before: self.long,
                     something: false,
                     stale: false,
                 };
@@ -315,8 +320,8 @@ impl Engine {
                     TimerAction::Fired => {
                         let task = known.and_then(|known| known.task);
                         let task = task.map(|task| self.world.task_facts(task));
-                        let busy = self.turn.map_or(0, |turn| self.busy - turn.busy_before);
-                        let late = (Stamp(deadline_ns), at, busy);
+                        let long = self.turn.map_or(0, |turn| self.long - turn.long_before);
+                        let late = (Stamp(deadline_ns), at, long);
                         self.kinds.late_timers.fired(
                             task,
                             late,
@@ -382,10 +387,10 @@ impl Engine {
             poll.yielded = true;
         }
         let polling = self.poll.as_ref().map(|poll| (poll.task, at.since(poll.started)));
-        let busy = self.busy.saturating_add(polling.map_or(0, |(_, length)| length));
+        let long = self.long.saturating_add(polling.map_or(0, |(_, length)| length));
         let Some(task_entry) = self.world.task(task) else { return };
         if queued {
-            task_entry.pending.busy_before = busy;
+            task_entry.pending.long_before = long;
             if polling.is_none_or(|(polled, _)| polled != task) {
                 (task_entry.state, task_entry.since) = (TaskState::Queued, at);
             }
@@ -408,7 +413,7 @@ impl Engine {
         self.kinds.slow_dispatch.poll(
             facts,
             &answers,
-            (at, self.busy),
+            (at, self.long),
             &self.long_polls,
             &self.thresholds,
         );
@@ -429,9 +434,11 @@ impl Engine {
             _ => {}
         }
         let length = at.since(started);
-        self.busy = self.busy.saturating_add(length);
+        if length >= self.thresholds.long_poll_ns {
+            self.long = self.long.saturating_add(length);
+        }
         let facts = self.world.task_facts(task);
-        if length >= self.thresholds.blocked_poll_ns.min(self.thresholds.slow_dispatch_ns) / 4 {
+        if length >= self.thresholds.long_poll_ns {
             let poll = LongPoll { task: facts, started, ended: at, seq };
             self.long_polls.push(poll);
             self.kinds.blocked_poll.poll(poll, &self.thresholds);
@@ -456,18 +463,17 @@ impl Engine {
         at: Stamp,
     ) {
         self.seen.polls = self.seen.polls.saturating_add(count);
-        self.busy = self.busy.saturating_add(busy);
         if cycle == Cycle::SelfWake {
             self.seen.spurious = self.seen.spurious.saturating_add(count);
         }
         let own_poll = self.poll.as_ref().is_some_and(|poll| poll.task == task);
-        let busy_before = self.busy;
+        let long_before = self.long;
         let Some(entry) = self.world.task(task) else { return };
         if !own_poll {
             (entry.state, entry.since) = (TaskState::Queued, at);
         }
         // Redundant wakes may have come before the record; the one that queued it is the last of those counted.
-        entry.pending = Pending { busy_before, ..Pending::known() };
+        entry.pending = Pending { long_before, ..Pending::known() };
         entry.pending.push(Wake { seq, at, cause: cycle.cause(), queued: true, closing: false });
         self.kinds.self_wake.repeats(entry, cycle, (count, busy), seq, at);
     }

@@ -1,5 +1,6 @@
 //! What is found, and the scene it is told in.
 
+use super::delays::Preempted;
 use super::kind::{Kind, Severity};
 use super::subject::{Group, Subject};
 use super::tally::Entry;
@@ -54,6 +55,7 @@ pub(super) struct Scene<'a> {
     pub(super) world: &'a World,
     pub(super) strings: &'a Strings,
     pub(super) thresholds: &'a Thresholds,
+    pub(super) preempted: &'a Preempted,
     pub(super) span_ns: u64,
     pub(super) now: Stamp,
     /// When the loop last began to look at the kernel.

@@ -107,17 +107,19 @@ kinds! {
     /// One poll holds the thread too long.
     BlockedPoll = "blocked-poll", "polls",
         "A poll that takes `blocked-poll` or longer, less the time in which the thread was kept waiting for a processor, \
-         as far as that is known.",
+         as far as that is known; at least `min-count` of them, or one that takes five times as long.",
         "Move blocking calls and long computations to the blocking pool or another thread, or divide the work and yield \
          between the parts.";
     /// The time from wake to poll is too long.
     SlowDispatch = "slow-dispatch", "polls",
         "A poll that begins `slow-dispatch` or longer after the wake that it answers, if at least half of that time went \
-         into polls of other tasks.",
+         into polls of other tasks that took `long-poll` or longer each. Many short polls are a lot of work, and \
+         nobody's fault.",
         "Give each poll less to do, or move work to another thread: all tasks of a runtime share one.";
     /// The loop goes too long without looking at the kernel.
     StarvedIo = "starved-io", "gaps",
-        "`starved-io` or more between two looks at the kernel, if at least half of it went into polls.",
+        "`starved-io` or more between two looks at the kernel, if at least half of it went into polls that took \
+         `long-poll` or longer each.",
         "Yield in loops that never wait, and give each poll less to do.";
     /// Turns that found nothing to do.
     BusyTurns = "busy-turns", "turns",
@@ -125,7 +127,8 @@ kinds! {
         "Look for what wakes the thread: a timer that is set again and again, a descriptor that nobody owns any more.";
     /// Timers fired too late.
     LateTimers = "late-timers", "timers",
-        "Timers that fired `late-timer` or longer after their deadline, if at least half of that delay went into polls.",
+        "Timers that fired `late-timer` or longer after their deadline, if at least half of that delay \
+         went into polls that took `long-poll` or longer each.",
         "Give each poll less to do; what must be on time needs a thread that is free at that time.";
     /// Live tokens only grow.
     TokenLeak = "token-leak", "tokens",

@@ -11,6 +11,8 @@ pub struct Thresholds {
     pub lost_wake_after_ns: u64,
     /// How long one poll may take.
     pub blocked_poll_ns: u64,
+    /// How long a poll is that keeps others waiting: many shorter ones are a lot of work, and nobody's fault.
+    pub long_poll_ns: u64,
     /// How long a wake may wait for its poll.
     pub slow_dispatch_ns: u64,
     /// How long the loop may go without looking at the kernel.
@@ -32,6 +34,7 @@ impl Default for Thresholds {
             redundant_burst: 8,
             lost_wake_after_ns: 100 * MS,
             blocked_poll_ns: 20 * MS,
+            long_poll_ns: 2 * MS,
             slow_dispatch_ns: 20 * MS,
             starved_io_ns: 20 * MS,
             late_timer_ns: 10 * MS,
@@ -52,11 +55,12 @@ pub enum Value<'a> {
 
 impl Thresholds {
     /// The names of all thresholds.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 10] = [
         "min-count",
         "redundant-burst",
         "lost-wake-after",
         "blocked-poll",
+        "long-poll",
         "slow-dispatch",
         "starved-io",
         "late-timer",
@@ -71,6 +75,7 @@ impl Thresholds {
             "redundant-burst" => Value::Count(&mut self.redundant_burst),
             "lost-wake-after" => Value::Time(&mut self.lost_wake_after_ns),
             "blocked-poll" => Value::Time(&mut self.blocked_poll_ns),
+            "long-poll" => Value::Time(&mut self.long_poll_ns),
             "slow-dispatch" => Value::Time(&mut self.slow_dispatch_ns),
             "starved-io" => Value::Time(&mut self.starved_io_ns),
             "late-timer" => Value::Time(&mut self.late_timer_ns),

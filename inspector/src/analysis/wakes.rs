@@ -27,8 +27,8 @@ pub(super) struct Wake {
 pub(super) struct Pending {
     pub(super) wakes: Vec<Wake>,
     pub(super) redundant: u64,
-    /// How long the thread had been in polls when the task was queued.
-    pub(super) busy_before: u64,
+    /// How long the thread had been in long polls when the task was queued.
+    pub(super) long_before: u64,
     /// Whether these are all of them: false if records are missing since the last poll began.
     pub(super) complete: bool,
 }

@@ -9,14 +9,13 @@ use crate::analysis::subject::Subject;
 use crate::analysis::tally::{Sample, Tally};
 use crate::analysis::thresholds::Thresholds;
 use crate::text;
-use nexus_protocol::Stamp;
-use std::collections::VecDeque;
 
 /// Long polls kept. Of more, the later ones count as not preempted.
 const MAX_POLLS: usize = 8_192;
 
-/// Spans kept in which the thread was kept waiting.
-const MAX_SPANS: usize = 65_536;
+/// From so many times the threshold on, one poll is enough: shorter ones happen to any program on a shared machine, where
+/// not all the time is known in which a thread did not run.
+const BY_FAR: u64 = 5;
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::analysis) struct BlockedPoll {
@@ -24,7 +23,6 @@ pub(in crate::analysis) struct BlockedPoll {
     beyond: Tally<()>,
     /// The poll that the last snapshot was taken in.
     pub(in crate::analysis) going_on: Option<LongPoll>,
-    preempted: VecDeque<(Stamp, Stamp, u64)>,
 }
 
 impl BlockedPoll {
@@ -44,31 +42,21 @@ impl BlockedPoll {
         }
     }
 
-    /// The thread was kept waiting for a processor for so long between two moments.
-    pub(in crate::analysis) fn preempted(&mut self, from: Stamp, to: Stamp, waited_ns: u64) {
-        if self.preempted.len() == MAX_SPANS {
-            self.preempted.pop_front();
-        }
-        self.preempted.push_back((from, to, waited_ns));
-    }
-
-    /// How long the thread may have waited for a processor during a poll, at most.
-    fn waited(&self, poll: &LongPoll) -> u64 {
-        let begin = self.preempted.partition_point(|&(_, to, _)| to <= poll.started);
-        let spans = self.preempted.range(begin..).take_while(|&&(from, ..)| from < poll.ended);
-        spans.fold(0, |sum, &(_, _, waited)| sum.saturating_add(waited))
-    }
-
     pub(super) fn findings(&self, scene: Scene<'_>) -> Vec<Finding> {
         let mut tally = self.beyond.clone();
         for poll in self.polls.iter().chain(&self.going_on) {
-            let length = poll.ended.since(poll.started).saturating_sub(self.waited(poll));
+            let waited = scene.preempted.waited(poll.started, poll.ended);
+            let length = poll.ended.since(poll.started).saturating_sub(waited);
             if length >= scene.thresholds.blocked_poll_ns {
                 add(&mut tally, poll, length);
             }
         }
         let found = tally.by_group().into_iter();
         found
+            .filter(|(_, entry)| {
+                let by_far = scene.thresholds.blocked_poll_ns.saturating_mul(BY_FAR);
+                entry.count >= scene.thresholds.min_count || entry.longest_ns >= by_far
+            })
             .map(|(group, entry)| {
                 let finding = scene.finding(Kind::BlockedPoll, group, &entry);
                 let since = self.going_on.filter(|poll| Subject::Task(poll.task).group() == group);

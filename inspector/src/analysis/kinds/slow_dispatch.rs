@@ -1,10 +1,10 @@
 //! `slow-dispatch`: the time from wake to poll is too long, and what ran in between.
 
+use crate::analysis::delays::Delays;
 use crate::analysis::engine::LongPolls;
 use crate::analysis::finding::{Finding, Scene};
 use crate::analysis::kind::Kind;
-use crate::analysis::subject::{Group, Subject, TaskFacts};
-use crate::analysis::tally::{Sample, Tally};
+use crate::analysis::subject::{Subject, TaskFacts};
 use crate::analysis::thresholds::Thresholds;
 use crate::analysis::wakes::Pending;
 use crate::text;
@@ -12,17 +12,16 @@ use nexus_protocol::Stamp;
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::analysis) struct SlowDispatch {
-    /// By the group whose poll ran most of the time in between, if there is one.
-    tally: Tally<Option<Group>>,
+    delays: Delays,
 }
 
 impl SlowDispatch {
-    /// A poll begins, with the thread having been in polls for `busy` so far.
+    /// A poll begins, with the thread having been in long polls for `long` so far.
     pub(in crate::analysis) fn poll(
         &mut self,
         task: TaskFacts,
         answers: &Pending,
-        (at, busy): (Stamp, u64),
+        (at, long): (Stamp, u64),
         long_polls: &LongPolls,
         thresholds: &Thresholds,
     ) {
@@ -31,18 +30,13 @@ impl SlowDispatch {
         if waited < thresholds.slow_dispatch_ns {
             return;
         }
-        // Otherwise the thread did not run, and no task is to blame for that.
-        if busy.saturating_sub(answers.busy_before).saturating_mul(2) < waited {
-            return;
-        }
-        let culprit = long_polls.culprit(wake.at, at);
-        let group = culprit.map(|culprit| Subject::Task(culprit).group());
-        let sample = Sample { count: 1, wasted_ns: waited, at, seq: wake.seq };
-        self.tally.add(Subject::Task(task), group, culprit, sample);
+        let long_ns = long.saturating_sub(answers.long_before);
+        self.delays.add(Subject::Task(task), (wake.at, at, long_ns), wake.seq, long_polls);
     }
 
     pub(super) fn findings(&self, scene: Scene<'_>) -> Vec<Finding> {
-        let entries = self.tally.entries().into_iter();
+        let tally = self.delays.judged(scene, scene.thresholds.slow_dispatch_ns);
+        let entries = tally.entries().into_iter();
         entries
             .filter(|(_, culprit, entry)| {
                 culprit.is_some() || entry.count >= scene.thresholds.min_count
@@ -53,7 +47,7 @@ impl SlowDispatch {
                 finding.wasted_ns = 0;
                 let ran = match entry.other {
                     Some(task) => format!("a poll of {} ran", task.text(scene.strings)),
-                    None => "polls of many tasks ran".to_owned(),
+                    None => "long polls of several tasks ran".to_owned(),
                 };
                 let explanation = format!(
                     "{} had to wait {} or longer for its poll after {} wakes, {} at most, while {ran}",

@@ -51,13 +51,18 @@ fn polls_that_hold_the_thread_are_found_with_what_they_delay_beneath() {
 #[test]
 fn time_in_which_the_thread_was_kept_waiting_accuses_nobody() {
     let (mut tape, task, token, other) = two();
-    read_well(&mut tape, task, token);
-    tape.wake(other, Cause::Outside);
-    let from = tape.now();
-    tape.poll(other, PollResult::Pending, |tape| tape.pass(40 * MS));
+    let mut spans = Vec::new();
+    for _ in 0..3 {
+        read_well(&mut tape, task, token);
+        tape.wake(other, Cause::Outside);
+        spans.push(tape.now());
+        tape.poll(other, PollResult::Pending, |tape| tape.pass(40 * MS));
+    }
     let mut analysis = analysis(&tape);
-    assert_eq!(all(&analysis.report()).len(), 1);
-    analysis.preempted(RUNTIME, from, Stamp(from.0 + 50 * MS), 35 * MS);
+    assert_eq!(analysis.report().runtimes[0].findings.len(), 1);
+    for from in spans {
+        analysis.preempted(RUNTIME, from, Stamp(from.0 + 40 * MS), 35 * MS);
+    }
     assert_eq!(all(&analysis.report()), []);
 }
 
@@ -73,10 +78,10 @@ fn a_poll_that_goes_on_is_found_while_it_does() {
     assert!(found.explanation.contains("right now, for 300 ms"), "{}", found.explanation);
 }
 
-#[test]
-fn many_short_polls_that_keep_a_task_waiting_are_found() {
+/// A crowd of tasks that are woken together, just before the reader, four times.
+fn crowd(size: u32, poll_ns: u64) -> Tape {
     let (mut tape, task, token, _) = two();
-    let crowd: Vec<TaskId> = (0..10).map(|_| tape.spawn(StringId::EMPTY, OTHER)).collect();
+    let crowd: Vec<TaskId> = (0..size).map(|_| tape.spawn(StringId::EMPTY, OTHER)).collect();
     for &each in &crowd {
         tape.poll(each, PollResult::Pending, |_| {});
     }
@@ -87,17 +92,27 @@ fn many_short_polls_that_keep_a_task_waiting_are_found() {
         }
         tape.wake(task, Cause::Outside);
         for &each in &crowd {
-            tape.poll(each, PollResult::Pending, |tape| tape.pass(4 * MS));
+            tape.poll(each, PollResult::Pending, |tape| tape.pass(poll_ns));
         }
         tape.poll(task, PollResult::Pending, |tape| progress(tape, token));
     }
-    let report = report(&tape);
+    tape
+}
+
+#[test]
+fn several_long_polls_that_keep_a_task_waiting_are_found() {
+    let report = report(&crowd(10, 4 * MS));
     let found = all(&report);
     let dispatch = found
         .iter()
         .find(|found| found.kind == Kind::SlowDispatch && found.location == "src/main.rs:10:5");
     assert_eq!(dispatch.map(|found| found.count), Some(4), "{found:?}");
     assert!(found.iter().all(|found| matches!(found.kind, Kind::SlowDispatch | Kind::StarvedIo)));
+}
+
+#[test]
+fn a_lot_of_work_in_short_polls_is_nobodys_fault() {
+    nothing(&crowd(500, 100_000));
 }
 
 #[test]
@@ -134,4 +149,14 @@ fn turns_for_nothing_are_found_if_they_are_many() {
     read_well(&mut tape, task, token);
     let found = only(&tape, Kind::BusyTurns);
     assert_eq!(found.count, 51);
+}
+
+#[test]
+fn one_poll_that_is_a_little_too_long_is_clean() {
+    let (mut tape, task, token, other) = two();
+    read_well(&mut tape, task, token);
+    tape.wake(other, Cause::Outside);
+    tape.poll(other, PollResult::Pending, |tape| tape.pass(30 * MS));
+    read_well(&mut tape, task, token);
+    nothing(&tape);
 }
