@@ -9,6 +9,9 @@ use std::path::PathBuf;
 /// Names of the formats of traces.
 const FORMATS: [&str; 3] = ["json", "jsonl", "nxt"];
 
+/// Names of severities.
+const SEVERITIES: [&str; 3] = ["hint", "warning", "serious"];
+
 const AFTER_HELP: &str = "\
 TARGET, in this order:
   demo    a demo workload, in a process of its own
@@ -20,7 +23,9 @@ TARGET, in this order:
   pid:… name:… file:… socket:… force one of these
 
 Exit codes:
-  0 fine   2 usage   3 the target is not there, gone, or not allowed
+  0 fine   1 a finding that --fail-on names   2 usage
+  3 the target is not there, gone, or not allowed
+  4 whether there is such a finding could not be judged
   5 reading or writing on this side failed   6 the COMMAND failed";
 
 /// Ask a running nexus runtime why its tasks wake up.
@@ -109,6 +114,42 @@ pub enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Say what is wrong with a target, and what to change
+    Diagnose {
+        /// What to look at.
+        #[command(flatten)]
+        observed: Observed,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// End after this time, such as 10s or 500ms; without it, 5s for a process, else at its end
+        #[arg(long = "for", value_name = "TIME")]
+        length: Option<String>,
+        /// Leave out findings milder than this
+        #[arg(long, value_name = "SEVERITY", value_parser = SEVERITIES, default_value = "hint")]
+        min_severity: String,
+        /// Exit with code 1 if there is a finding of these kinds, or of any
+        #[arg(long, value_name = "KIND,…|any", value_delimiter = ',')]
+        fail_on: Vec<String>,
+        /// Let --fail-on overlook what this report of `diagnose --json` tells as well, unless it got worse
+        #[arg(long, value_name = "FILE", requires = "fail_on")]
+        baseline: Option<PathBuf>,
+        /// Change a threshold, such as blocked-poll=50ms; --explain says which there are
+        #[arg(long = "threshold", value_name = "NAME=VALUE")]
+        thresholds: Vec<String>,
+        /// The same from a file, a line each
+        #[arg(long = "thresholds", value_name = "FILE")]
+        thresholds_file: Option<PathBuf>,
+        /// Tell every finding in full
+        #[arg(long)]
+        all: bool,
+        /// Print annotations for GitHub as well
+        #[arg(long, conflicts_with = "json")]
+        github: bool,
+        /// Say what a kind of finding is, and end
+        #[arg(long, value_name = "KIND", conflicts_with_all = ["target", "command"])]
+        explain: Option<String>,
+    },
     /// Print the tokens and tasks of a target, once
     Snapshot {
         /// What to look at.
@@ -160,6 +201,11 @@ mod tests {
     #[test]
     fn formats_are_those_of_traces() {
         assert_eq!(FORMATS, nexus_protocol::trace::Format::ALL.map(|format| format.name()));
+    }
+
+    #[test]
+    fn severities_are_those_of_findings() {
+        assert_eq!(SEVERITIES, crate::analysis::Severity::ALL.map(|severity| severity.name()));
     }
 
     #[test]

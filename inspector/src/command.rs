@@ -6,6 +6,7 @@
 mod board;
 mod completions;
 mod demo;
+mod diagnose;
 mod export;
 mod inspect;
 mod list;
@@ -31,6 +32,8 @@ pub fn run(action: Action) -> anyhow::Result<Exit> {
         Action::List { json } => list::run(json),
         Action::Record(options) => record::run(options),
         Action::Export(options) => export::run(&options),
+        Action::Diagnose(options) => diagnose::run(&options),
+        Action::Explain(kind) => diagnose::explain(kind),
         Action::Snapshot { target, json } => snapshot::run(&target, json),
         Action::Completions(shell) => completions::run(shell),
         Action::DemoWorkload => demo::run(),

@@ -9,10 +9,14 @@ use std::io;
 pub enum Exit {
     /// All went well. Also the normal end of a COMMAND.
     Fine = 0,
+    /// A finding that `--fail-on` names.
+    Finding = 1,
     /// The command line makes no sense, or means more than one thing.
     Usage = 2,
     /// The target is not there, has gone, or may not be looked at.
     Target = 3,
+    /// Whether there is a finding that `--fail-on` names could not be judged.
+    Unjudged = 4,
     /// Reading or writing on this side failed.
     LocalIo = 5,
     /// The COMMAND could not be started or failed.

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod analysis;
 #[cfg(feature = "tui")]
 pub mod app;
 pub mod cli;

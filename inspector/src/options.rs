@@ -1,5 +1,10 @@
 //! The command line, validated: what is to be done, with values that make sense.
 
+mod diagnose;
+
+pub use diagnose::{Diagnose, FailOn};
+
+use crate::analysis::Kind;
 use crate::cli::{Cli, Command, Observed};
 use crate::failure::Failure;
 use crate::target::Target;
@@ -24,6 +29,10 @@ pub enum Action {
     Record(Record),
     /// Write a trace in another format, or a part of it.
     Export(Export),
+    /// Say what is wrong.
+    Diagnose(Diagnose),
+    /// Say what a kind of finding is.
+    Explain(Kind),
     /// Print a snapshot.
     Snapshot {
         /// Of what.
@@ -120,6 +129,30 @@ impl Action {
                     to,
                 })
             }
+            Command::Diagnose { explain: Some(kind), .. } => Self::Explain(diagnose::kind(&kind)?),
+            Command::Diagnose {
+                observed,
+                json,
+                length,
+                min_severity,
+                fail_on,
+                baseline,
+                thresholds,
+                thresholds_file,
+                all,
+                github,
+                explain: None,
+            } => Self::Diagnose(Diagnose {
+                target: needed(observed, "diagnose")?,
+                json,
+                length: length.as_deref().map(duration).transpose()?,
+                min_severity: diagnose::severity(&min_severity)?,
+                fail_on: diagnose::fail_on(&fail_on)?,
+                baseline,
+                thresholds: diagnose::thresholds(thresholds_file.as_deref(), &thresholds)?,
+                all,
+                annotations: github,
+            }),
             Command::Snapshot { observed, json } => {
                 Self::Snapshot { target: needed(observed, "snapshot")?, json }
             }

@@ -553,7 +553,8 @@ pub enum Event {
     /// A pass around `epoll_wait` has returned from the kernel.
     Turn {
         /// Number of the turn, counted from one. Turns that only looked, while there was work, and to which the kernel had
-        /// nothing to say, are counted, but hardly ever recorded: theirs are the numbers that are left out.
+        /// nothing to say but that timers are due, are counted, but hardly ever recorded: theirs are the numbers that are
+        /// left out.
         number: u64,
         /// How many kernel events it brought, the runtime's own wake-up and timer descriptors not counted.
         events: u32,

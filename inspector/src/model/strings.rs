@@ -30,7 +30,7 @@ impl Strings {
     }
 
     /// Takes in entries that begin with number `first`. Entries beyond the protocol's limit are dropped.
-    pub(super) fn insert(&mut self, first: StringId, strings: Vec<String>) {
+    pub(crate) fn insert(&mut self, first: StringId, strings: Vec<String>) {
         for (at, text) in (first.0 as usize..MAX_STRINGS).zip(strings) {
             if at >= self.entries.len() {
                 self.entries.resize_with(at + 1, String::new);

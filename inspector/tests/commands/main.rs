@@ -5,6 +5,7 @@ mod fake;
 mod inspector;
 
 mod closed_pipe;
+mod diagnose;
 mod errors;
 mod export;
 mod list;

@@ -115,7 +115,9 @@ impl Driver {
         };
         let own = |event: &Event| event.token() == WAKER || event.token() == TIMER;
         let foreign = events.iter().filter(|event| !own(event)).count();
-        recorder.turn_end(u32::try_from(foreign).unwrap_or(u32::MAX), events.is_empty());
+        // Timers that fire tell of themselves.
+        let idle = events.iter().all(|event| event.token() == TIMER);
+        recorder.turn_end(u32::try_from(foreign).unwrap_or(u32::MAX), idle);
         polled?;
         let (mut timer_reported, mut fired) = (false, 0);
         for event in events.iter() {

@@ -42,7 +42,7 @@ impl Recorder {
     ///
     /// With work to do, the loop looks at the kernel tens of thousands of times a second, in vain most of the time. Such a
     /// turn is only counted: the number of the next one that is recorded tells of it. `idle` says that the kernel had
-    /// nothing to say, not even that a timer is due or another thread has rung.
+    /// nothing to say but that timers are due.
     #[inline]
     pub(crate) fn turn_end(&self, events: u32, idle: bool) {
         let Some(live) = self.live() else { return };

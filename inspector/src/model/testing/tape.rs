@@ -515,6 +515,11 @@ impl Tape {
         });
     }
 
+    /// The task being polled tries something on anything but a token.
+    pub fn try_other(&mut self, operation: Operation, on: Subject, result: OperationResult) {
+        self.operation(operation, on, result);
+    }
+
     fn operation(&mut self, operation: Operation, subject: Subject, result: OperationResult) {
         let progress = result.is_progress();
         self.totals.operations += 1;

@@ -1,6 +1,7 @@
-//! Whatever a process sends, the model neither panics nor grows beyond its limits.
+//! Whatever a process sends, the model neither panics nor grows beyond its limits, and the analysis does not panic.
 
 use super::model_within;
+use crate::analysis::{Analysis, Thresholds};
 use crate::model::{GroupBy, Limits};
 use nexus_protocol::board::{Activity, Snapshot, TaskRow, TokenRow, Totals};
 use nexus_protocol::clock::ClockMap;
@@ -97,6 +98,11 @@ proptest! {
         frames in prop::collection::vec(frame(), 1..16),
         moments in (number(), number()),
     ) {
+        let mut analysis = Analysis::new(Thresholds::default());
+        for frame in &frames {
+            analysis.apply(frame);
+            let _ = analysis.report();
+        }
         let few = Limits { records: 50, rows: 4, finished: 2, losses: 2, occupancy: 4, checkpoint_rows: 20 };
         for limits in [Limits::default(), few] {
             let model = model_within(limits, frames.clone());

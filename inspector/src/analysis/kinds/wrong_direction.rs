@@ -1,0 +1,52 @@
+//! `wrong-direction`: woken by one direction of a token while the other is used.
+
+use super::mechanism::Mechanism;
+use crate::analysis::finding::{Finding, Scene};
+use crate::analysis::kind::Kind;
+use crate::analysis::subject::{Subject, TaskFacts};
+use crate::analysis::tally::{Sample, Tally};
+use crate::analysis::world::World;
+use crate::text;
+use nexus_protocol::Direction;
+
+#[derive(Clone, Debug, Default)]
+pub(in crate::analysis) struct WrongDirection {
+    tally: Tally<Direction>,
+}
+
+impl WrongDirection {
+    pub(super) fn judged(
+        &mut self,
+        mechanism: Mechanism,
+        task: TaskFacts,
+        world: &World,
+        sample: Sample,
+    ) {
+        if let Mechanism::WrongDirection(token, direction) = mechanism {
+            let subject = Subject::Token(world.token_facts(token));
+            self.tally.add(subject, direction, Some(task), sample);
+        }
+    }
+
+    pub(super) fn findings(&self, scene: Scene<'_>) -> Vec<Finding> {
+        let entries = self.tally.entries().into_iter();
+        entries
+            .filter(|(_, _, entry)| entry.count >= scene.thresholds.min_count)
+            .map(|(group, direction, entry)| {
+                let finding = scene.finding(Kind::WrongDirection, group, entry);
+                let task = entry.other.map_or_else(String::new, |task| task.text(scene.strings));
+                let other = match direction {
+                    Direction::Readable => "writes",
+                    Direction::Writable => "reads",
+                };
+                let explanation = format!(
+                    "{} became {direction} and woke {task} {} times, which only {other} then; polls for nothing took {}",
+                    finding.about,
+                    text::count(entry.count),
+                    text::duration_ns(entry.wasted_ns)
+                );
+                finding.because(explanation)
+            })
+            .collect()
+    }
+}
