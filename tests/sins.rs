@@ -17,8 +17,14 @@ struct Confession {
 }
 
 impl Confession {
-    /// Runs the program that is called like the kind.
+    /// Runs the program that is called like the kind; again if the machine was too slow to take all that it recorded.
     fn of(kind: &str, length: &str, every: &str) -> Self {
+        let whole = (0..10).find_map(|_| Self::try_of(kind, length, every));
+        whole.unwrap_or_else(|| panic!("{kind}: records were lost each time"))
+    }
+
+    /// `None` if records were lost.
+    fn try_of(kind: &str, length: &str, every: &str) -> Option<Self> {
         let sandbox = Sandbox::new();
         let (program, trace) = (example(kind), sandbox.file("trace.json"));
         let mut command = sandbox.inspector(["record", "-o"]);
@@ -33,7 +39,9 @@ impl Confession {
         let (count, trace) = (confessed["count"].as_u64().unwrap(), Trace::read(&trace));
         assert_eq!(text("kind"), kind);
         assert!(count > 0, "{kind} has not sinned: {said}");
-        assert_eq!(trace.summary("lost"), 0, "{kind}");
+        if trace.summary("lost") > 0 {
+            return None;
+        }
         let this = Self {
             kind: text("kind"),
             subject: text("subject"),
@@ -42,7 +50,7 @@ impl Confession {
             trace,
         };
         this.assert_source();
-        this
+        Some(this)
     }
 
     /// The subject comes from the line that was named.
